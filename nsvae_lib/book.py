@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
-from IPython.display import Markdown, display
+from IPython.display import display
 from matplotlib.figure import Figure
 
 PROFILES = ("smoke", "standard", "paper")
@@ -69,9 +69,7 @@ def show(fig: Figure, alt: str) -> None:
         ValueError: if the alternative text is empty.
     """
     if not alt.strip():
-        raise ValueError(
-            "a figure needs alternative text: say in a sentence what it shows. Received an empty one."
-        )
+        raise ValueError("a figure needs alternative text: say in a sentence what it shows. Received an empty one.")
     png = io.BytesIO()
     # Without the version stamp, the same picture is the same file under any matplotlib.
     fig.savefig(png, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
@@ -94,7 +92,7 @@ def show_source(*objects: Any) -> None:
     previous = None
     for item in objects:
         # A property or a cached function hides the function that was written in the file.
-        item = inspect.unwrap(item.fget if isinstance(item, property) else item)
+        item = inspect.unwrap(getattr(item, "fget", item))
         try:
             file, source = inspect.getsourcefile(item), inspect.getsource(item)
         except TypeError as error:
@@ -106,7 +104,7 @@ def show_source(*objects: Any) -> None:
         lines += [_without_docstrings(textwrap.dedent(source)).strip("\n"), "", ""]
         previous = file
     text = "\n".join(lines).rstrip("\n")
-    display(Markdown(f"```python\n{text}\n```"))
+    display({"text/markdown": f"```python\n{text}\n```"}, raw=True)
 
 
 def _short_path(file: str | None) -> str:

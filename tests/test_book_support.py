@@ -117,7 +117,7 @@ def answer() -> int:
 
 def shown(displayed) -> str:
     [(data, _)] = displayed
-    return data.data
+    return data["text/markdown"]
 
 
 def test_show_source_leaves_out_docstrings_and_keeps_comments(displayed):

@@ -1,0 +1,1 @@
+"""Commands behind the Makefile; the library does not need them."""
