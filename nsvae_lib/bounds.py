@@ -1,0 +1,54 @@
+"""Estimators of log p(x) from log-weights, always in log space. Explained in chapter 1.
+
+A log-weight is log w = log p(x, z) - log q(z|x) for one z drawn from q(z|x). Log-weights are [S, N], in nats: S samples
+for each of N images.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from .vae import VAE
+
+
+def kl_divergence(q: Normal, p: Normal) -> Tensor:
+    """KL(q || p) between normals with independent dimensions, summed over the last one: [..., D] -> [...], nats, >= 0.
+
+    Equation: sum_d log(s_p / s_q) + (s_q^2 + (m_q - m_p)^2) / (2 s_p^2) - 1/2 (Kingma and Welling, 2014, appendix B).
+    """
+    return torch.distributions.kl_divergence(q, p).sum(-1)
+
+
+def draw_latents(q: Normal, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    """z = mean + std * noise, the reparametrised sample: Normal [N, D] -> [S, N, D]; gradients reach q."""
+    noise = torch.randn(samples, *q.mean.shape, generator=generator, device=q.mean.device)
+    return q.mean + q.stddev * noise
+
+
+def log_weights(vae: VAE, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    """log w = log p(x|z) + log p(z) - log q(z|x), z from q(z|x): images [N, C, H, W] in [0, 1] -> [S, N], nats."""
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    q = vae.encode(x)
+    z = draw_latents(q, samples, generator)
+    return vae.decode(z).log_prob(x) + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
+
+
+def elbo(log_w: Tensor) -> Tensor:
+    """Evidence lower bound, the mean log-weight: [S, N] -> [N], nats. In expectation <= log p(x)."""
+    return log_w.mean(0)
+
+
+def iwae(log_w: Tensor) -> Tensor:
+    """log of the mean weight of K = S samples: [S, N] -> [N], nats. In expectation ELBO <= IWAE_K <= log p(x).
+
+    Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016, equation 8.
+    """
+    return log_w.logsumexp(0) - math.log(log_w.shape[0])
+
+
+def bits_per_dim(log_likelihood: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """-log p(x) / (dim(x) log 2): nats per image [N] -> bits per dimension [N]; the paper's BPD, section IV."""
+    return -log_likelihood / (math.prod(shape) * math.log(2))

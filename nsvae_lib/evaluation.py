@@ -1,0 +1,88 @@
+"""How well a score separates inliers from OOD images. OOD is the positive class everywhere. See chapter 2."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well one score separates two sets of images.
+
+    auroc: area under the ROC curve, in [0, 1]: the chance that a random OOD image scores higher than a random
+        inlier, ties counted half. 0.5 is guessing.
+    auroc_interval: 95 % bootstrap interval of `auroc` (both sets resampled). It covers the choice of test images,
+        not that of the training seed.
+    aupr: area under the precision-recall curve (average precision), OOD positive; guessing gives n_ood / (n_inlier + n_ood).
+    fpr95: share of inliers flagged at the threshold that flags at least 95 % of the OOD images; lower is better.
+    """
+
+    auroc: float
+    auroc_interval: tuple[float, float]
+    aupr: float
+    fpr95: float
+    n_inlier: int
+    n_ood: int
+
+
+def auroc(inlier: ArrayLike, ood: ArrayLike) -> float:
+    """Area under the ROC curve of scores [N] and [M] (higher = more OOD), in [0, 1]; ties count half.
+
+    Raises:
+        ValueError: an empty set, or a score that is not a finite number.
+    """
+    labels, scores = _labelled(inlier, ood)
+    return float(roc_auc_score(labels, scores))
+
+
+def evaluate(inlier: ArrayLike, ood: ArrayLike, *, bootstrap: int = 1000, seed: int = 0) -> Evaluation:
+    """AUROC with a 95 % bootstrap interval, AUPR and FPR95 of scores [N] and [M] (higher = more OOD).
+
+    Raises:
+        ValueError: an empty set, a score that is not a finite number, bootstrap < 1.
+    """
+    if bootstrap < 1:
+        raise ValueError(f"bootstrap must be at least 1, got {bootstrap}")
+    labels, scores = _labelled(inlier, ood)
+    n_inlier, n_ood = int((labels == 0).sum()), int(labels.sum())
+    fpr, tpr, _ = roc_curve(labels, scores)
+    low, high = np.quantile(
+        _bootstrap_aurocs(scores[labels == 0], scores[labels == 1], bootstrap, seed), (0.025, 0.975)
+    )
+    return Evaluation(
+        auroc=float(roc_auc_score(labels, scores)),
+        auroc_interval=(float(low), float(high)),
+        aupr=float(average_precision_score(labels, scores)),
+        fpr95=float(fpr[np.argmax(tpr >= 0.95)]),
+        n_inlier=n_inlier,
+        n_ood=n_ood,
+    )
+
+
+def _labelled(inlier: ArrayLike, ood: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    arrays = [np.asarray(scores, dtype=np.float64).ravel() for scores in (inlier, ood)]
+    for name, scores in zip(("inlier", "OOD"), arrays, strict=True):
+        if len(scores) == 0:
+            raise ValueError(f"there are no {name} scores")
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} {name} scores are not finite")
+    labels = np.repeat([0, 1], [len(a) for a in arrays])
+    return labels, np.concatenate(arrays)
+
+
+def _bootstrap_aurocs(inlier: NDArray, ood: NDArray, repeats: int, seed: int) -> NDArray[np.float64]:
+    """AUROC of `repeats` resamples. A resample is a count per image, so sorting once serves them all."""
+    rng = np.random.default_rng(seed)
+    order = np.sort(inlier)
+    below = np.searchsorted(order, ood, side="left")
+    not_above = np.searchsorted(order, ood, side="right")
+    aurocs = np.empty(repeats)
+    for i in range(repeats):
+        inlier_counts = rng.multinomial(len(inlier), np.full(len(inlier), 1 / len(inlier)))
+        ood_counts = rng.multinomial(len(ood), np.full(len(ood), 1 / len(ood)))
+        cumulative = np.concatenate([[0], np.cumsum(inlier_counts)])
+        wins = (cumulative[below] + cumulative[not_above]) / 2
+        aurocs[i] = wins @ ood_counts / (len(inlier) * len(ood))
+    return aurocs

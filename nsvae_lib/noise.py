@@ -1,0 +1,118 @@
+"""Noise models p(x|z): what the decoder's output says about a pixel. Explained in chapter 3.
+
+A noise model turns the decoder's raw output, the `logits` [..., N, C, H, W], into a distribution over images.
+Its `log_prob(x)` is in nats per image, [..., N]: the sum over the C*H*W pixels, every constant included.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, distributions, nn
+from torch.distributions import Independent
+from torch.nn import functional as F
+
+IMAGE_DIMS = 3
+
+
+class Bernoulli(nn.Module):
+    """Each pixel is a coin that shows white with probability sigmoid(logit).
+
+    `log_prob` accepts grey values x in [0, 1] as targets: x log m + (1 - x) log(1 - m). For x strictly between 0 and 1
+    this is a cross-entropy and not a normalised density (chapter 3); the paper uses it all the same.
+    """
+
+    name = "bernoulli"
+
+    def forward(self, logits: Tensor) -> Independent:
+        """logits [..., N, C, H, W] -> distribution over images; its mean is sigmoid(logits)."""
+        return Independent(distributions.Bernoulli(logits=logits, validate_args=False), IMAGE_DIMS)
+
+
+class Gaussian(nn.Module):
+    """Each pixel is Normal(sigmoid(logit), sigma), one sigma for all pixels. The paper: sigma = 1, fixed.
+
+    Args:
+        sigma: standard deviation (its initial value if `learned`), on the pixel scale [0, 1]; > 0.
+        learned: whether sigma is a parameter, trained with the decoder.
+    """
+
+    log_sigma: Tensor
+
+    def __init__(self, sigma: float = 1.0, learned: bool = False):
+        super().__init__()
+        if not (math.isfinite(sigma) and sigma > 0):
+            raise ValueError(f"sigma must be a positive number, got {sigma}")
+        self.name = "gaussian-learned" if learned else "gaussian"
+        log_sigma = torch.tensor(math.log(sigma))
+        if learned:
+            self.log_sigma = nn.Parameter(log_sigma)
+        else:
+            self.register_buffer("log_sigma", log_sigma)
+
+    @property
+    def sigma(self) -> Tensor:
+        """The standard deviation, a scalar tensor."""
+        return self.log_sigma.exp()
+
+    def forward(self, logits: Tensor) -> Independent:
+        """logits [..., N, C, H, W] -> distribution over images; its mean is sigmoid(logits)."""
+        return Independent(distributions.Normal(logits.sigmoid(), self.sigma, validate_args=False), IMAGE_DIMS)
+
+
+class ContinuousBernoulli(nn.Module):
+    """Bernoulli's cross-entropy made a density on [0, 1]: it adds log C(m), the missing constant, for each pixel.
+
+    Source: Loaiza-Ganem and Cunningham, "The continuous Bernoulli", 2019. The mean of the distribution is not
+    sigmoid(logit), but somewhere between that and 1/2.
+    """
+
+    name = "continuous-bernoulli"
+
+    def forward(self, logits: Tensor) -> Independent:
+        """logits [..., N, C, H, W] -> distribution over images."""
+        return Independent(_ContinuousBernoulli(logits=logits, validate_args=False), IMAGE_DIMS)
+
+
+class _ContinuousBernoulli(distributions.ContinuousBernoulli):
+    """torch's distribution with `log_prob` computed from the logits: it clamps probabilities, which costs digits."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        cross_entropy = F.binary_cross_entropy_with_logits(self.logits, value.expand_as(self.logits), reduction="none")
+        return log_normaliser(self.logits) - cross_entropy
+
+
+def log_normaliser(logits: Tensor) -> Tensor:
+    """log C(m) of the continuous Bernoulli, m = sigmoid(l), elementwise: C = l / tanh(l / 2); log 2 at l = 0.
+
+    From C(m) = 2 artanh(1 - 2m) / (1 - 2m), since 1 - 2m = -tanh(l / 2).
+    """
+    near_zero = logits.abs() < 0.1
+    # Where the series is used, the other branch gets a harmless value: its gradient at 0 would be 0/0.
+    safe = torch.where(near_zero, torch.ones_like(logits), logits).abs()
+    exact = safe.log() - torch.tanh(safe / 2).log()
+    squared = logits.square()
+    series = math.log(2) + squared / 12 - 7 * squared.square() / 1440
+    return torch.where(near_zero, series, exact)
+
+
+NOISE_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "gaussian-learned": lambda sigma=1.0: Gaussian(sigma, learned=True),
+    "continuous-bernoulli": ContinuousBernoulli,
+}
+
+
+def make_noise(noise: str | nn.Module, **options: Any) -> nn.Module:
+    """The noise model of that name; a module is returned as it is.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    if isinstance(noise, nn.Module):
+        return noise
+    if noise not in NOISE_MODELS:
+        raise ValueError(f"unknown noise model {noise!r}; known: {', '.join(NOISE_MODELS)}")
+    return NOISE_MODELS[noise](**options)

@@ -1,0 +1,75 @@
+"""Scores for out-of-distribution detection: one number per image, **higher = more OOD**, always. See chapter 2."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .bounds import bits_per_dim, elbo, iwae, kl_divergence
+from .data import check_images, to_float
+from .vae import VAE
+
+SCORES = ("bpd", "kl", "reconstruction", "iwae_bpd")
+
+
+@torch.no_grad()
+def score(
+    vae: VAE,
+    images: Tensor,
+    which: Sequence[str] = ("bpd", "kl"),
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    batch_size: int = 500,
+) -> dict[str, Tensor]:
+    """Score images with a trained VAE.
+
+    Args:
+        vae: the model; it is used where it is (`vae.device`) and its training mode is kept.
+        images: [N, C, H, W], uint8 or in [0, 1].
+        which: any of
+            "bpd": -ELBO in bits per dimension, the KL in closed form, E_q log p(x|z) from `samples` draws of z;
+            "kl": KL(q(z|x) || p(z)) in nats, >= 0;
+            "reconstruction": -E_q log p(x|z) in nats, from `samples` draws of z;
+            "iwae_bpd": -IWAE_K in bits per dimension, with K = `samples`.
+        samples: draws of z per image; the paper: 1.
+        seed: fixes the draws.
+        batch_size: images at a time; it changes memory use, not the draws.
+
+    Returns:
+        For each name in `which` a float tensor [N] on the CPU; higher = more OOD.
+
+    Raises:
+        ValueError: an unknown score, samples < 1, images that this VAE cannot take.
+    """
+    unknown = [name for name in which if name not in SCORES]
+    if unknown or not which:
+        raise ValueError(f"unknown scores {unknown}; known: {', '.join(SCORES)}")
+    if samples < 1 or batch_size < 1:
+        raise ValueError(f"samples and batch_size must be at least 1, got {samples} and {batch_size}")
+    images = check_images(images, vae.shape)
+    noise = torch.randn(len(images), samples, vae.latent_dim, generator=torch.Generator().manual_seed(seed))
+    was_training = vae.training
+    vae.eval()
+    parts: list[dict[str, Tensor]] = []
+    for x, batch_noise in zip(images.split(batch_size), noise.split(batch_size), strict=True):
+        parts.append(_score_batch(vae, to_float(x.to(vae.device)), batch_noise.to(vae.device)))
+    vae.train(was_training)
+    return {name: torch.cat([part[name] for part in parts]) for name in which}
+
+
+def _score_batch(vae: VAE, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    """All scores of images x [N, C, H, W] for standard normal noise [N, S, D]."""
+    q = vae.encode(x)
+    kl = kl_divergence(q, vae.prior)
+    z = q.mean + q.stddev * noise.transpose(0, 1)
+    log_px_z = torch.stack([vae.decode(z_s).log_prob(x) for z_s in z])  # [S, N]; one s at a time bounds memory
+    log_w = log_px_z + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
+    reconstruction = -elbo(log_px_z)
+    scores = {
+        "bpd": bits_per_dim(-reconstruction - kl, vae.shape),
+        "kl": kl,
+        "reconstruction": reconstruction,
+        "iwae_bpd": bits_per_dim(iwae(log_w), vae.shape),
+    }
+    return {name: value.cpu() for name, value in scores.items()}

@@ -1,0 +1,255 @@
+"""The only training loop. Explained in chapter 1.
+
+The paper alternates: per mini-batch one encoder step, then one decoder step. The decoder's reconstruction term uses
+the z drawn *before* the encoder step, and the encoder step does not touch the decoder, so one backward pass gives
+exactly the gradients of both steps at half the cost. Only what an objective hands over as `decoder_terms` is computed
+after the encoder has moved.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from .checkpoints import read_safetensors, write_safetensors
+from .data import ImageData, check_images, to_float
+from .objectives import ELBO, Objective
+from .vae import VAE, best_device
+
+CHECKPOINT = "nsvae-training-1"
+STEPS_BETWEEN_CHECKS = 50
+
+# alpha and eps of RMSProp are those of TensorFlow 1, which the authors used; PyTorch's own are 0.99 and 1e-8.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "rmsprop": lambda parameters, lr: torch.optim.RMSprop(parameters, lr=lr, alpha=0.9, eps=1e-10),
+    "adam": lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
+}
+UPDATES = ("alternating", "simultaneous")
+
+
+@dataclass
+class History:
+    """What happened in training: one row per epoch.
+
+    Each row has `epoch` (from 1), the loss terms and their sum `loss` (means over the epoch, nats per image),
+    `seconds` and `images_per_second`. `history["kl"]` is one column as a list.
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def __getitem__(self, column: str) -> list[float]:
+        return [row[column] for row in self.rows]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a pandas table."""
+        return pd.DataFrame(self.rows)
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "History(no epochs)"
+        return (
+            f"History({len(self.rows)} epochs, {sum(self['seconds']):.0f} s, "
+            f"last loss {self.rows[-1]['loss']:.1f} nats per image)"
+        )
+
+
+def fit(
+    vae: VAE,
+    images: ImageData | Tensor,
+    objective: Objective = ELBO(),
+    *,
+    epochs: int = 10,
+    batch_size: int = 50,
+    lr: float = 1e-4,
+    optimizer: str = "rmsprop",
+    update: str = "alternating",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+    callback: Callable[[VAE, dict[str, float]], None] | None = None,
+) -> History:
+    """Train `vae` in place. The same arguments give the same parameters, on a CPU bit for bit.
+
+    Args:
+        vae: the model; it is moved to `device` and left there.
+        images: training images [N, C, H, W], uint8 or in [0, 1], or an ImageData, of which `train` is used.
+        objective: what to minimise.
+        epochs: passes through the images, counted from the very first, also when a checkpoint is continued.
+        batch_size: images per step; the paper: 50.
+        lr: learning rate; the paper: 1e-4.
+        optimizer: "rmsprop" (the paper, grey images) or "adam" (colour).
+        update: "alternating", as in the paper, or "simultaneous": what the decoder alone minimises is then computed
+            before the encoder moves. Without such a term (ELBO) the two are the same.
+        seed: fixes shuffling and sampling.
+        device: where to train; default: CUDA, else MPS, else the CPU.
+        checkpoint: a file written after each epoch. If it is there already, training goes on from it to exactly the
+            parameters that an uninterrupted run would have reached.
+        progress: show a progress bar.
+        callback: called after each epoch with the model and the epoch's row; what it adds to the row is kept.
+
+    Returns:
+        The history, one row per epoch.
+
+    Raises:
+        ValueError: images or arguments that cannot work, a checkpoint of other arguments; before any training.
+        FloatingPointError: a loss that is not finite; the message names epoch and step.
+    """
+    images = check_images(images.train if isinstance(images, ImageData) else images, vae.shape)
+    _check_arguments(epochs, batch_size, lr, optimizer, update)
+    device = torch.device(device or best_device())
+    vae.to(device, memory_format=torch.channels_last)
+    optimizers = {
+        "encoder": OPTIMIZERS[optimizer](vae.encoder.parameters(), lr),
+        "decoder": OPTIMIZERS[optimizer]([*vae.decoder.parameters(), *vae.noise.parameters()], lr),
+    }
+    history = History()
+    run: dict[str, Any] = {}
+    if checkpoint is not None:
+        run = {"objective": repr(objective), "batch_size": batch_size, "lr": lr, "optimizer": optimizer}
+        run |= {"update": update, "seed": seed, "model": repr(vae), "images": _fingerprint(images)}
+        if Path(checkpoint).exists():
+            history = _resume(checkpoint, vae, optimizers, run)
+    images = images.to(device)
+    steps = math.ceil(len(images) / batch_size)
+    done = len(history.rows)
+    vae.train()
+    with tqdm(total=epochs * steps, initial=done * steps, unit="step", disable=not progress) as bar:
+        for epoch in range(done + 1, epochs + 1):
+            start = time.perf_counter()
+            generator = _epoch_generator(seed, epoch, device)
+            terms: list[dict[str, Tensor]] = []
+            for x in _batches(images, batch_size, generator):
+                terms.append(_step(vae, objective, x, optimizers, update, generator))
+                if len(terms) % STEPS_BETWEEN_CHECKS == 0 or len(terms) == steps:
+                    _check_finite(terms, epoch)
+                    bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
+                    bar.set_postfix({k: f"{v:.1f}" for k, v in terms[-1].items()}, refresh=False)
+                bar.update()
+            row = {"epoch": epoch} | _means(terms)
+            row["seconds"] = time.perf_counter() - start
+            row["images_per_second"] = len(images) / row["seconds"]
+            if callback is not None:
+                callback(vae, row)
+                vae.train()
+            history.rows.append(row)
+            if checkpoint is not None:
+                _save(checkpoint, vae, optimizers, run, history)
+    vae.eval()
+    return history
+
+
+def _step(
+    vae: VAE,
+    objective: Objective,
+    x: Tensor,
+    optimizers: dict[str, Optimizer],
+    update: str,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """One mini-batch: encoder step, decoder step. Returns the loss terms, detached."""
+    for opt in optimizers.values():
+        opt.zero_grad()
+    terms, decoder_terms = objective.losses(vae, x, generator)
+    terms = dict(terms)
+    torch.stack(list(terms.values())).sum().backward()
+    if decoder_terms is None:
+        optimizers["encoder"].step()
+    else:
+        if update == "alternating":
+            optimizers["encoder"].step()
+        # The encoder is only looked through here: its own gradients are neither wanted nor paid for.
+        vae.encoder.requires_grad_(False)
+        extra = decoder_terms()
+        torch.stack(list(extra.values())).sum().backward()
+        vae.encoder.requires_grad_(True)
+        if update == "simultaneous":
+            optimizers["encoder"].step()
+        terms |= extra
+    optimizers["decoder"].step()
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def _batches(images: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Shuffled mini-batches [B, C, H, W], float in [0, 1]; images stay uint8 until here."""
+    order = torch.randperm(len(images), generator=generator, device=images.device)
+    for index in order.split(batch_size):
+        yield to_float(images[index])
+
+
+def _epoch_generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    # Each epoch has a random stream of its own, so that a run continued from a checkpoint needs no saved state.
+    state = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
+
+
+def _means(terms: list[dict[str, Tensor]]) -> dict[str, float]:
+    means = {name: torch.stack([t[name] for t in terms]).mean().item() for name in terms[0]}
+    return {"loss": sum(means.values())} | means
+
+
+def _check_finite(terms: list[dict[str, Tensor]], epoch: int) -> None:
+    """Look back over the steps since the last check. Looking at every step would make a GPU wait."""
+    since = (len(terms) - 1) // STEPS_BETWEEN_CHECKS * STEPS_BETWEEN_CHECKS
+    recent = torch.stack([torch.stack(list(t.values())) for t in terms[since:]])
+    finite = recent.isfinite().all(1)
+    if not finite.all():
+        first = int((~finite).nonzero()[0, 0])
+        values = {name: float(value) for name, value in terms[since + first].items()}
+        raise FloatingPointError(
+            f"the loss is not finite at epoch {epoch}, step {since + first + 1}: {values}. "
+            "The parameters are lost; try a smaller learning rate."
+        )
+
+
+def _check_arguments(epochs: int, batch_size: int, lr: float, optimizer: str, update: str) -> None:
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr must be a positive number, got {lr}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {optimizer!r}; known: {', '.join(OPTIMIZERS)}")
+    if update not in UPDATES:
+        raise ValueError(f"unknown update {update!r}; known: {', '.join(UPDATES)}")
+
+
+def _fingerprint(images: Tensor) -> str:
+    return hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _save(path: str | Path, vae: VAE, optimizers: dict[str, Optimizer], run: dict[str, Any], history: History) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in vae.state_dict().items()}
+    for part, opt in optimizers.items():
+        for index, state in opt.state_dict()["state"].items():
+            tensors |= {f"{part}.{index}.{key}": value for key, value in state.items()}
+    write_safetensors(path, tensors, CHECKPOINT, {"run": run, "history": history.rows})
+
+
+def _resume(path: str | Path, vae: VAE, optimizers: dict[str, Optimizer], run: dict[str, Any]) -> History:
+    tensors, description = read_safetensors(path, CHECKPOINT)
+    differing = [name for name, value in run.items() if description["run"].get(name) != value]
+    if differing:
+        details = "; ".join(f"{n}: {description['run'].get(n)!r} there, {run[n]!r} here" for n in differing)
+        raise ValueError(f"{path} is the checkpoint of another run ({details}); choose another file or delete it")
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "encoder": {}, "decoder": {}}
+    for name, tensor in tensors.items():
+        part, key = name.split(".", 1)
+        parts[part][key] = tensor
+    vae.load_state_dict(parts["model"])
+    for part, opt in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts[part].items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = tensor
+        opt.load_state_dict({"state": state, "param_groups": opt.state_dict()["param_groups"]})
+    return History(description["history"])

@@ -1,0 +1,159 @@
+"""The model: an encoder q(z|x), a decoder p(x|z), a standard normal prior p(z). Explained in chapter 1."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+
+from .checkpoints import read_safetensors, write_safetensors
+from .data import check_images, to_float
+from .networks import build
+from .noise import make_noise
+
+FORMAT = "nsvae-vae-1"
+DEFAULT_LATENT_DIM = {1: 10, 3: 100}
+
+
+def best_device() -> torch.device:
+    """CUDA if there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+class VAE(nn.Module):
+    """A variational autoencoder (Kingma and Welling, 2014). Build one with `VAE.for_images`."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, noise: nn.Module, shape: tuple[int, int, int]):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.noise = noise
+        self.shape = shape
+        self.architecture: dict[str, Any] | None = None
+        self.provenance: dict[str, Any] = {}
+
+    @classmethod
+    def for_images(
+        cls,
+        shape: tuple[int, int, int],
+        noise: str | nn.Module = "bernoulli",
+        latent_dim: int | None = None,
+        preset: str = "light",
+        seed: int = 0,
+    ) -> "VAE":
+        """A new, untrained VAE for images of shape (C, H, W).
+
+        Args:
+            shape: (1, H, W) for grey images, (3, H, W) for colour.
+            noise: name of the noise model (`noise.NOISE_MODELS`) or a noise model.
+            latent_dim: D, the number of latent dimensions; default 10 for grey and 100 for colour images.
+            preset: size of the networks, "light" or "authors" (see `networks`).
+            seed: fixes the initial parameters; the global random state is left as it was.
+
+        Raises:
+            ValueError: unknown noise model or preset, a shape that the networks cannot take.
+        """
+        channels, height, width = shape
+        if latent_dim is None:
+            latent_dim = DEFAULT_LATENT_DIM.get(channels, 10)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder, decoder = build((channels, height, width), latent_dim, preset)
+        vae = cls(encoder, decoder, make_noise(noise), (channels, height, width))
+        vae.architecture = {"shape": list(vae.shape), "latent_dim": latent_dim, "preset": preset}
+        return vae
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the number of latent dimensions."""
+        return self.encoder.mean.out_features
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def prior(self) -> Normal:
+        """p(z) = Normal(0, 1) in each of the D dimensions."""
+        zeros = torch.zeros(self.latent_dim, device=self.device)
+        return Normal(zeros, torch.ones_like(zeros), validate_args=False)
+
+    def encode(self, x: Tensor) -> Normal:
+        """q(z|x), the approximate posterior: images [N, C, H, W] (uint8 or in [0, 1]) -> Normal [N, D]."""
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.shape:
+            raise ValueError(f"this VAE takes images [N, {str(self.shape)[1:-1]}], got {list(x.shape)}")
+        mean, log_variance = self.encoder(to_float(x))
+        return Normal(mean, (0.5 * log_variance).exp(), validate_args=False)
+
+    def decode(self, z: Tensor) -> Independent:
+        """p(x|z): latents [..., D] -> distribution over images [..., C, H, W]; `log_prob` in nats per image."""
+        logits = self.decoder(z.reshape(-1, z.shape[-1]))
+        return self.noise(logits.reshape(*z.shape[:-1], *self.shape))
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n new images [n, C, H, W] in [0, 1]: the means of p(x|z) for z drawn from the prior."""
+        z = torch.randn(n, self.latent_dim, generator=generator, device=self.device)
+        return self.decode(z).mean
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images -> decoded posterior means, [N, C, H, W] in [0, 1]."""
+        images = check_images(images, self.shape).to(self.device)
+        return self.decode(self.encode(images).mean).mean
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float32, **provenance: Any) -> None:
+        """Write the model as one safetensors file, whole or not at all, with a JSON description in its header.
+
+        Args:
+            path: where to; an existing file is replaced.
+            dtype: number format of the stored parameters; float16 halves the file.
+            provenance: anything JSON can hold: data, epochs, seed, ... It comes back as `vae.provenance`.
+
+        Raises:
+            ValueError: the model was not made by `VAE.for_images`, so a file could not rebuild it.
+        """
+        if self.architecture is None:
+            raise ValueError("only a VAE made by VAE.for_images can be saved: its file must be able to rebuild it")
+        description = {
+            **self.architecture,
+            "noise": self.noise.name,
+            "provenance": {**self.provenance, **provenance},
+            "nsvae_lib": version("nsvae_lib"),
+            "torch": torch.__version__,
+        }
+        tensors = {
+            k: v.detach().cpu().to(dtype if v.is_floating_point() else v.dtype) for k, v in self.state_dict().items()
+        }
+        write_safetensors(path, tensors, FORMAT, description)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device | None = None) -> "VAE":
+        """The model that `save` wrote, on `device` (default: the best there is), in evaluation mode.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not a file that `VAE.save` wrote, or one whose parameters do not fit its description.
+        """
+        tensors, description = read_safetensors(path, FORMAT)
+        try:
+            vae = cls.for_images(
+                tuple(description["shape"]), description["noise"], description["latent_dim"], description["preset"]
+            )
+            vae.load_state_dict(tensors)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(f"{path}: the parameters do not fit the description in the file: {error}") from error
+        vae.provenance = description["provenance"]
+        return vae.to(device or best_device()).eval()
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        noise = getattr(self.noise, "name", type(self.noise).__name__)
+        return f"VAE(shape={self.shape}, noise={noise!r}, latent_dim={self.latent_dim}, parameters={count:,})"

@@ -1,0 +1,137 @@
+"""Bounds against a model whose log p(x) is known, and KL against torch and Monte Carlo."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.distributions import MultivariateNormal, Normal
+
+from nsvae_lib.bounds import bits_per_dim, draw_latents, elbo, iwae, kl_divergence, log_weights
+from nsvae_lib.linear_gaussian import LinearGaussian
+
+number = st.floats(-4, 4)
+scale = st.floats(0.1, 4)
+
+
+def linear_model(seed: int = 0, x_dim: int = 3, z_dim: int = 2) -> LinearGaussian:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(x_dim, z_dim, generator=generator, dtype=torch.float64)
+    return LinearGaussian(weight, torch.randn(x_dim, generator=generator, dtype=torch.float64), sigma=0.7)
+
+
+@given(number, scale, number, scale)
+def test_kl_formula(m_q, s_q, m_p, s_p):
+    q = Normal(torch.tensor([[m_q]], dtype=torch.float64), torch.tensor([[s_q]], dtype=torch.float64))
+    p = Normal(torch.tensor([m_p], dtype=torch.float64), torch.tensor([s_p], dtype=torch.float64))
+    by_hand = math.log(s_p / s_q) + (s_q**2 + (m_q - m_p) ** 2) / (2 * s_p**2) - 0.5
+    assert kl_divergence(q, p).item() == pytest.approx(by_hand, abs=1e-9)
+    assert kl_divergence(q, p).item() >= -1e-12
+
+
+def test_kl_is_its_monte_carlo_estimate():
+    generator = torch.Generator().manual_seed(0)
+    q, p = (
+        Normal(torch.tensor([[0.5, -1.0, 2.0]]), torch.tensor([[0.5, 1.0, 0.2]])),
+        Normal(torch.zeros(3), torch.ones(3)),
+    )
+    z = draw_latents(q, 100_000, generator)
+    differences = (q.log_prob(z) - p.log_prob(z)).sum(-1).squeeze(1)
+    standard_error = differences.std().item() / math.sqrt(len(differences))
+    assert kl_divergence(q, p).item() == pytest.approx(differences.mean().item(), abs=4 * standard_error)
+
+
+def test_kl_sums_over_latents_only():
+    q = Normal(torch.randn(7, 4), torch.rand(7, 4) + 0.1)
+    assert kl_divergence(q, Normal(torch.zeros(4), torch.ones(4))).shape == (7,)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25)
+def test_every_log_weight_is_log_evidence_when_q_is_the_posterior(seed):
+    model = linear_model(seed)
+    x = model.sample(4, torch.Generator().manual_seed(seed))
+    log_w = model.log_weights(x, model.posterior(x), 5, torch.Generator().manual_seed(seed))
+    evidence = model.log_evidence(x)
+    assert torch.allclose(log_w, evidence.expand(5, 4), atol=1e-8)
+    assert torch.allclose(elbo(log_w), evidence, atol=1e-8) and torch.allclose(iwae(log_w), evidence, atol=1e-8)
+
+
+def test_elbo_below_iwae_below_evidence_in_expectation():
+    model = linear_model()
+    x = model.sample(3, torch.Generator().manual_seed(1))
+    q = MultivariateNormal(model.posterior(x).mean + 0.3, scale_tril=0.8 * model.posterior(x).scale_tril)
+    repeats, largest = 20_000, 16
+    log_w = model.log_weights(x, q, repeats * largest, torch.Generator().manual_seed(2)).view(largest, repeats, -1)
+    means = torch.stack([elbo(log_w).mean(0)] + [iwae(log_w[:k]).mean(0) for k in (2, 4, 16)])
+    evidence = model.log_evidence(x)
+    margin = 0.01  # far above the standard error of the means (about 0.002)
+    assert (means[1:] > means[:-1] + margin).all()
+    assert (means < evidence).all()
+    # The gap of the ELBO is KL(q || posterior), exactly.
+    gap = torch.distributions.kl_divergence(q, model.posterior(x))
+    assert torch.allclose(evidence - means[0], gap, atol=margin)
+
+
+def test_mean_weight_is_unbiased():
+    model = linear_model()
+    x = model.sample(2, torch.Generator().manual_seed(3))
+    q = MultivariateNormal(model.posterior(x).mean, scale_tril=1.3 * model.posterior(x).scale_tril)
+    log_w = model.log_weights(x, q, 200_000, torch.Generator().manual_seed(4))
+    assert torch.allclose(iwae(log_w), model.log_evidence(x), atol=0.01)
+
+
+@given(st.lists(st.floats(-2000, 2000), min_size=1, max_size=8))
+def test_elbo_never_above_iwae_and_both_finite(values):
+    log_w = torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+    assert elbo(log_w).isfinite() and iwae(log_w).isfinite()
+    assert (elbo(log_w) <= iwae(log_w) + 1e-9).all()
+    if len(values) == 1:
+        assert torch.equal(elbo(log_w), iwae(log_w))
+
+
+@given(number)
+def test_shifting_every_log_weight_shifts_the_bounds(shift):
+    log_w = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(iwae(log_w + shift), iwae(log_w) + shift)
+
+
+def test_log_weights_of_a_vae_have_the_elbo_as_their_mean(tiny_vae, tiny_images):
+    x = tiny_images[:3].float() / 255
+    log_w = log_weights(tiny_vae, x, 4000, torch.Generator().manual_seed(0)).detach()
+    q = tiny_vae.encode(x)
+    z = draw_latents(q, 4000, torch.Generator().manual_seed(0))
+    closed = tiny_vae.decode(z).log_prob(x).mean(0) - kl_divergence(q, tiny_vae.prior)
+    standard_error = (log_w.std(0) / math.sqrt(4000)).max().item()
+    assert log_w.shape == (4000, 3)
+    assert torch.allclose(elbo(log_w), closed.detach(), atol=5 * standard_error + 1e-2)
+
+
+def test_log_weights_needs_a_sample(tiny_vae, tiny_images):
+    with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
+        log_weights(tiny_vae, tiny_images[:1].float(), 0)
+
+
+def test_bits_per_dim_of_fair_coins_is_one():
+    assert bits_per_dim(torch.tensor([-784 * math.log(2)]), (1, 28, 28)).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "sigma", "message"),
+    [
+        (torch.zeros(2, 1), torch.zeros(3), 1.0, r"\[2, 1\] and \[3\]"),
+        (torch.zeros(2, 1), torch.zeros(2), 0.0, "sigma must be positive"),
+    ],
+)
+def test_linear_gaussian_checks(weight, bias, sigma, message):
+    with pytest.raises(ValueError, match=message):
+        LinearGaussian(weight, bias, sigma)
+
+
+def test_evidence_is_the_integral_over_z():
+    model = LinearGaussian(torch.tensor([[1.5]], dtype=torch.float64), torch.tensor([0.2], dtype=torch.float64), 0.5)
+    x = torch.tensor([[0.9]], dtype=torch.float64)
+    z = torch.linspace(-10, 10, 20_001, dtype=torch.float64)
+    joint = model.log_joint(x, z[:, None, None]).exp().squeeze(1)
+    assert torch.trapezoid(joint, z).log().item() == pytest.approx(model.log_evidence(x).item(), abs=1e-9)

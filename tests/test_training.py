@@ -1,0 +1,281 @@
+"""The training loop: exactness, seeds, resuming, errors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from nsvae_lib.bounds import draw_latents, kl_divergence
+from nsvae_lib.data import to_float
+from nsvae_lib.objectives import ELBO, Losses
+from nsvae_lib.training import OPTIMIZERS, _batches, _epoch_generator, fit
+from nsvae_lib.vae import VAE
+
+
+def parameters(vae: VAE) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in vae.state_dict().values()]
+
+
+def same(a: VAE, b: VAE) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(parameters(a), parameters(b), strict=True))
+
+
+def naive_two_pass(vae: VAE, images: torch.Tensor, epochs: int, batch_size: int, lr: float, optimizer: str) -> None:
+    """The paper's alternating update as one would first write it: a forward and a backward pass for each network."""
+    vae.to(memory_format=torch.channels_last)
+    encoder_step = OPTIMIZERS[optimizer](vae.encoder.parameters(), lr)
+    decoder_step = OPTIMIZERS[optimizer]([*vae.decoder.parameters(), *vae.noise.parameters()], lr)
+    vae.train()
+    for epoch in range(1, epochs + 1):
+        generator = _epoch_generator(0, epoch, torch.device("cpu"))
+        for x in _batches(images, batch_size, generator):
+            q = vae.encode(x)
+            z = draw_latents(q, 1, generator)[0]
+            loss = kl_divergence(q, vae.prior).mean() - vae.decode(z).log_prob(x).mean()
+            vae.zero_grad()
+            loss.backward()
+            encoder_step.step()
+            vae.zero_grad()
+            (-vae.decode(z.detach()).log_prob(x).mean()).backward()
+            decoder_step.step()
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian-learned"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_pass_is_the_naive_two_pass_update_bit_for_bit(tiny_images, noise, optimizer):
+    start = VAE.for_images((1, 12, 12), noise, latent_dim=3)
+    ours, naive = deepcopy(start), deepcopy(start)
+    fit(ours, tiny_images, epochs=2, batch_size=8, lr=1e-3, optimizer=optimizer, device="cpu", progress=False)
+    naive_two_pass(naive, tiny_images, 2, 8, 1e-3, optimizer)
+    assert same(ours, naive) and not same(ours, start)
+
+
+def test_alternating_and_simultaneous_agree_without_decoder_terms(tiny_images):
+    vaes = [VAE.for_images((1, 12, 12), latent_dim=3) for _ in range(2)]
+    for vae, update in zip(vaes, ("alternating", "simultaneous"), strict=True):
+        fit(vae, tiny_images, epochs=1, update=update, device="cpu", progress=False)
+    assert same(*vaes)
+
+
+@dataclass(frozen=True)
+class WithDecoderTerm:
+    """ELBO plus a term for the decoder alone that looks through the encoder."""
+
+    def losses(self, vae: VAE, x: torch.Tensor, generator: torch.Generator) -> Losses:
+        terms, _ = ELBO().losses(vae, x, generator)
+        z = torch.randn(len(x), vae.latent_dim, generator=generator)
+        generated = vae.decode(z).mean
+        return Losses(terms, lambda: {"adversarial": kl_divergence(vae.encode(generated), vae.prior).mean()})
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_decoder_terms_move_the_decoder_alone_and_see_the_encoder_at_the_right_time(tiny_images, update):
+    images, lr = tiny_images[:8], 1e-3
+    start = VAE.for_images((1, 12, 12), latent_dim=3)
+    ours = deepcopy(start)
+    history = fit(
+        ours, images, WithDecoderTerm(), epochs=1, batch_size=8, lr=lr, update=update, device="cpu", progress=False
+    )
+
+    by_hand = deepcopy(start)
+    by_hand.to(memory_format=torch.channels_last).train()
+    generator = _epoch_generator(0, 1, torch.device("cpu"))
+    (x,) = _batches(images, 8, generator)
+    terms, decoder_terms = WithDecoderTerm().losses(by_hand, x, generator)
+    encoder, decoder = list(by_hand.encoder.parameters()), list(by_hand.decoder.parameters())
+    loss = torch.stack(list(terms.values())).sum()
+    gradients = torch.autograd.grad(loss, encoder + decoder, retain_graph=True)
+    if update == "simultaneous":
+        adversarial = decoder_terms()["adversarial"]
+        extra = torch.autograd.grad(adversarial, decoder)
+    step = OPTIMIZERS["rmsprop"](encoder, lr)
+    for p, g in zip(encoder, gradients, strict=False):
+        p.grad = g
+    step.step()
+    if update == "alternating":
+        adversarial = decoder_terms()["adversarial"]
+        extra = torch.autograd.grad(adversarial, decoder)
+    step = OPTIMIZERS["rmsprop"](decoder, lr)
+    for p, g, e in zip(decoder, gradients[len(encoder) :], extra, strict=True):
+        p.grad = g + e
+    step.step()
+    assert same(ours, by_hand)
+    assert history["adversarial"] == [pytest.approx(adversarial.item())]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(tiny_images):
+    vaes = [VAE.for_images((1, 12, 12), latent_dim=3) for _ in range(3)]
+    histories = [
+        fit(vae, tiny_images, epochs=2, seed=seed, device="cpu", progress=False)
+        for vae, seed in zip(vaes, (1, 1, 2), strict=True)
+    ]
+    assert same(vaes[0], vaes[1]) and not same(vaes[0], vaes[2])
+    assert histories[0]["loss"] == histories[1]["loss"] != histories[2]["loss"]
+
+
+def test_history_adds_up_and_training_helps(tiny_images):
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    history = fit(vae, tiny_images, epochs=5, lr=1e-3, batch_size=10, device="cpu", progress=False)
+    assert history["epoch"] == [1, 2, 3, 4, 5]
+    assert history["loss"] == pytest.approx(
+        [r + k for r, k in zip(history["reconstruction"], history["kl"], strict=True)]
+    )
+    assert history["loss"][-1] < 0.95 * history["loss"][0]
+    assert min(history["images_per_second"]) > 0 and list(history.to_frame().columns)[:2] == ["epoch", "loss"]
+    assert "5 epochs" in repr(history) and not vae.training
+
+
+def test_the_last_smaller_batch_is_used(tiny_images):
+    seen = [len(x) for x in _batches(tiny_images, 30, torch.Generator().manual_seed(0))]
+    assert seen == [30, 30, 20][: len(seen)] and sum(seen) == len(tiny_images)
+
+
+def test_each_image_once_an_epoch(tiny_images):
+    shuffled = torch.cat(list(_batches(tiny_images, 7, torch.Generator().manual_seed(0))))
+    key = torch.rand(144, generator=torch.Generator().manual_seed(1))
+    keys = [(images.flatten(1) @ key).sort().values for images in (shuffled, to_float(tiny_images))]
+    assert torch.allclose(*keys) and not torch.equal(shuffled, to_float(tiny_images))
+
+
+def test_a_stopped_run_continues_to_exactly_the_same_parameters(tiny_images, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop_in_the_third_epoch(vae, row):
+        if row["epoch"] == 3:
+            raise Stop
+
+    whole, stopped = (VAE.for_images((1, 12, 12), latent_dim=3) for _ in range(2))
+    expected = fit(whole, tiny_images, epochs=4, device="cpu", progress=False)
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        fit(
+            stopped,
+            tiny_images,
+            epochs=4,
+            device="cpu",
+            progress=False,
+            checkpoint=path,
+            callback=stop_in_the_third_epoch,
+        )
+    again = VAE.for_images((1, 12, 12), latent_dim=3)
+    history = fit(again, tiny_images, epochs=4, device="cpu", progress=False, checkpoint=path)
+    assert same(whole, again) and history["loss"] == expected["loss"]
+    # A finished run is not repeated.
+    third = VAE.for_images((1, 12, 12), latent_dim=3)
+    assert fit(third, tiny_images, epochs=4, device="cpu", progress=False, checkpoint=path).rows == history.rows
+    assert same(whole, third)
+
+
+KILLED_RUN = """
+import sys, torch
+torch.set_num_threads(1)
+from nsvae_lib.training import fit
+from nsvae_lib.vae import VAE
+torch.manual_seed(0)
+images = torch.randint(0, 256, (400, 1, 12, 12), dtype=torch.uint8)
+vae = VAE.for_images((1, 12, 12), latent_dim=3)
+fit(vae, images, epochs=12, batch_size=10, device="cpu", progress=False, checkpoint=sys.argv[1])
+vae.save(sys.argv[2])
+"""
+
+
+def test_a_run_killed_at_any_moment_continues_to_exactly_the_same_parameters(tmp_path):
+    def run(name: str, kill_after: float | None = None) -> None:
+        arguments = [sys.executable, "-c", KILLED_RUN, tmp_path / f"{name}.run", tmp_path / f"{name}.model"]
+        process = subprocess.Popen(arguments)
+        if kill_after is not None:
+            while not (tmp_path / f"{name}.run").exists():
+                time.sleep(0.01)
+                assert process.poll() is None
+            time.sleep(kill_after)
+            process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        assert code == (0 if kill_after is None else -signal.SIGKILL)
+
+    run("whole")
+    for moment in (0.0, 0.05):
+        run("killed", kill_after=moment)
+        assert not (tmp_path / "killed.model").exists()
+    run("killed")
+    assert (tmp_path / "whole.model").read_bytes() == (tmp_path / "killed.model").read_bytes()
+    assert os.path.getsize(tmp_path / "killed.run") > 0
+
+
+def test_a_checkpoint_of_another_run_is_refused(tiny_images, tmp_path):
+    path = tmp_path / "run.safetensors"
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    fit(vae, tiny_images, epochs=1, device="cpu", progress=False, checkpoint=path)
+    with pytest.raises(ValueError, match="lr: 0.0001 there, 0.01 here"):
+        fit(vae, tiny_images, epochs=1, lr=0.01, device="cpu", progress=False, checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint of another run .*images"):
+        fit(vae, tiny_images[1:], epochs=1, device="cpu", progress=False, checkpoint=path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        fit(vae, tiny_images, epochs=1, device="cpu", progress=False, checkpoint=path)
+
+
+def test_a_loss_that_is_not_finite_names_its_step(tiny_images):
+    @dataclass(frozen=True)
+    class Breaks(ELBO):
+        calls: list
+
+        def losses(self, vae, x, generator):
+            self.calls.append(1)
+            terms, _ = super().losses(vae, x, generator)
+            return Losses({k: v / (len(self.calls) != 13) for k, v in terms.items()})
+
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    with pytest.raises(FloatingPointError, match="not finite at epoch 2, step 3: .*inf"):
+        fit(vae, tiny_images, Breaks([]), epochs=2, batch_size=8, device="cpu", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "epochs and batch_size must be at least 1"),
+        ({"batch_size": 0}, "epochs and batch_size must be at least 1"),
+        ({"lr": 0.0}, "lr must be a positive number"),
+        ({"lr": float("nan")}, "lr must be a positive number"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; known: rmsprop, adam"),
+        ({"update": "both"}, "unknown update 'both'"),
+    ],
+)
+def test_bad_arguments_stop_before_any_work(tiny_images, arguments, message):
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    before = parameters(vae)
+    with pytest.raises(ValueError, match=message):
+        fit(vae, tiny_images, progress=False, **arguments)
+    assert all(torch.equal(p, q) for p, q in zip(before, parameters(vae), strict=True))
+
+
+def test_bad_images_stop_before_any_work(tiny_images):
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    for images in (tiny_images[:0], tiny_images / 100, tiny_images[:, :, :8], torch.full((2, 1, 12, 12), float("nan"))):
+        with pytest.raises(ValueError, match="images"):
+            fit(vae, images, progress=False)
+
+
+def test_callback_can_add_to_the_row(tiny_images):
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    history = fit(
+        vae,
+        tiny_images,
+        epochs=2,
+        device="cpu",
+        progress=False,
+        callback=lambda v, row: row.update(extra=row["epoch"] * 2),
+    )
+    assert history["extra"] == [2, 4]
+
+
+def test_progress_bar(tiny_images, capsys):
+    fit(VAE.for_images((1, 12, 12), latent_dim=3), tiny_images, epochs=2, batch_size=10, device="cpu")
+    shown = capsys.readouterr().err
+    assert "epoch 2/2" in shown and "kl=" in shown and "16/16" in shown
