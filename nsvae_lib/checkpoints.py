@@ -39,7 +39,7 @@ def read_safetensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], di
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {}).get("nsvae", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file, or cut off ({error})") from error
     if description.get("format") != kind:

@@ -15,7 +15,8 @@ class Evaluation:
         inlier, ties counted half. 0.5 is guessing.
     auroc_interval: 95 % bootstrap interval of `auroc` (both sets resampled). It covers the choice of test images,
         not that of the training seed.
-    aupr: area under the precision-recall curve (average precision), OOD positive; guessing gives n_ood / (n_inlier + n_ood).
+    aupr: area under the precision-recall curve (average precision), OOD positive; guessing gives the share of OOD
+        images, n_ood / (n_inlier + n_ood).
     fpr95: share of inliers flagged at the threshold that flags at least 95 % of the OOD images; lower is better.
     """
 

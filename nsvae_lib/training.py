@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
@@ -66,7 +66,7 @@ class History:
 def fit(
     vae: VAE,
     images: ImageData | Tensor,
-    objective: Objective = ELBO(),
+    objective: Objective = ELBO(),  # noqa: B008 (frozen, so one for all calls is fine)
     *,
     epochs: int = 10,
     batch_size: int = 50,
@@ -108,7 +108,7 @@ def fit(
     images = check_images(images.train if isinstance(images, ImageData) else images, vae.shape)
     _check_arguments(epochs, batch_size, lr, optimizer, update)
     device = torch.device(device or best_device())
-    vae.to(device, memory_format=torch.channels_last)
+    vae.to(device).to(memory_format=torch.channels_last)
     optimizers = {
         "encoder": OPTIMIZERS[optimizer](vae.encoder.parameters(), lr),
         "decoder": OPTIMIZERS[optimizer]([*vae.decoder.parameters(), *vae.noise.parameters()], lr),

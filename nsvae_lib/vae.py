@@ -27,14 +27,30 @@ def best_device() -> torch.device:
 
 
 class VAE(nn.Module):
-    """A variational autoencoder (Kingma and Welling, 2014). Build one with `VAE.for_images`."""
+    """A variational autoencoder (Kingma and Welling, 2014). Build one with `VAE.for_images`.
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, noise: nn.Module, shape: tuple[int, int, int]):
+    Attributes: `encoder`, `decoder`, `noise` (the parts), `shape` (C, H, W), `latent_dim` D, and `provenance`, what is
+    known of how a loaded model was made.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, noise: nn.Module, shape: tuple[int, int, int], latent_dim: int
+    ):
+        """Put a model together from its parts.
+
+        Args:
+            encoder: images [N, C, H, W] -> (mean, log-variance), each [N, D].
+            decoder: latents [N, D] -> logits [N, C, H, W].
+            noise: logits -> distribution over images, see `noise`.
+            shape: (C, H, W) of one image.
+            latent_dim: D.
+        """
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.noise = noise
         self.shape = shape
+        self.latent_dim = latent_dim
         self.architecture: dict[str, Any] | None = None
         self.provenance: dict[str, Any] = {}
 
@@ -65,14 +81,9 @@ class VAE(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder, decoder = build((channels, height, width), latent_dim, preset)
-        vae = cls(encoder, decoder, make_noise(noise), (channels, height, width))
+        vae = cls(encoder, decoder, make_noise(noise), (channels, height, width), latent_dim)
         vae.architecture = {"shape": list(vae.shape), "latent_dim": latent_dim, "preset": preset}
         return vae
-
-    @property
-    def latent_dim(self) -> int:
-        """D, the number of latent dimensions."""
-        return self.encoder.mean.out_features
 
     @property
     def device(self) -> torch.device:

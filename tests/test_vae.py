@@ -130,7 +130,7 @@ def test_parameters_of_another_shape(tmp_path):
 def test_only_known_architectures_are_saved(tmp_path):
     base = VAE.for_images(GREY)
     with pytest.raises(ValueError, match="made by VAE.for_images"):
-        VAE(base.encoder, base.decoder, base.noise, GREY).save(tmp_path / "x")
+        VAE(base.encoder, base.decoder, base.noise, GREY, 10).save(tmp_path / "x")
 
 
 def test_the_description_is_json_in_the_header(tmp_path):
