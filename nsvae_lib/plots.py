@@ -1,0 +1,169 @@
+"""The pictures of the book. Each function returns a matplotlib Figure and changes no global state.
+
+Everything can be told apart without colour: by line style, hatching, marker or a label at the line.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from .data import to_float
+from .training import History
+
+WIDTH = 7.2  # inches; what fits a page without shrinking the text
+COLORS = sns.color_palette("colorblind")
+LINES = ("-", "--", "-.", ":")
+HATCHES = ("", "///", "...", "\\\\\\", "xxx")
+MARKERS = ("o", "s", "^", "D", "v")
+
+
+def new_figure(columns: int = 1, rows: int = 1, height: float = 2.9, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+    """A figure in the book's style: `rows` x `columns` axes in reading order; `height` is that of a row, in inches."""
+    with mpl.rc_context():
+        sns.set_theme(style="ticks", palette="colorblind", font_scale=0.9)
+        fig, axes = plt.subplots(rows, columns, figsize=(width, height * rows), squeeze=False, layout="constrained")
+        sns.despine(fig)
+    return fig, list(axes.flat)
+
+
+def _figure_of(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # every ax here comes from a figure
+    return figure
+
+
+def image_grid(
+    images: Tensor,
+    *,
+    columns: int = 10,
+    titles: Sequence[str] | None = None,
+    row_labels: Sequence[str] | None = None,
+    size: float | None = None,
+) -> Figure:
+    """Images [N, C, H, W] in rows of `columns`.
+
+    Args:
+        images: uint8 or in [0, 1]; grey images are drawn white on black as they are stored.
+        columns: images in a row.
+        titles: a short text above each image.
+        row_labels: a text to the left of each row.
+        size: inches per image; default: as large as fits the page's width, at most 1.1.
+    """
+    pixels = to_float(images.detach().cpu()).permute(0, 2, 3, 1).clamp(0, 1).numpy()
+    rows = -(-len(pixels) // columns)
+    label_width = 1.3 if row_labels else 0.0
+    size = size or min(1.1, (WIDTH - label_width) / columns)
+    height = size * rows * (1.3 if titles else 1.0)
+    fig, axes = new_figure(columns, rows, height=height / rows, width=size * columns + label_width)
+    fig.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    for ax in axes:
+        ax.set_axis_off()
+    for i, image in enumerate(pixels):
+        axes[i].imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+        if titles:
+            axes[i].set_title(titles[i], fontsize=8, pad=2)
+    for row, label in enumerate(row_labels or ()):
+        axes[row * columns].text(
+            -0.12, 0.5, label, ha="right", va="center", fontsize=9, transform=axes[row * columns].transAxes
+        )
+    return fig
+
+
+def training_curves(history: History, terms: Sequence[str] = ("reconstruction", "kl")) -> Figure:
+    """One panel per loss term, nats per image against epochs."""
+    fig, axes = new_figure(len(terms), height=2.5)
+    for ax, term, color in zip(axes, terms, COLORS, strict=False):
+        ax.plot(history["epoch"], history[term], color=color, marker="o", markersize=3)
+        ax.set(xlabel="epoch", title=term, ylabel="nats per image")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return fig
+
+
+def score_histograms(
+    scores: Mapping[str, ArrayLike], xlabel: str, *, ax: Axes | None = None, bins: int = 60, clip: float = 0.995
+) -> Figure:
+    """Histograms of one score for several sets of images, on shared bins.
+
+    Args:
+        scores: label -> scores [N]; the first is drawn filled (the inliers), the others as hatched outlines.
+        xlabel: name and unit of the score.
+        ax: where to draw; default: a new figure.
+        bins: number of bins.
+        clip: the axis ends at this quantile of all scores, so that a few outliers do not squash the rest.
+    """
+    ax = new_figure()[1][0] if ax is None else ax
+    arrays = {label: np.asarray(values, dtype=float) for label, values in scores.items()}
+    pooled = np.concatenate(list(arrays.values()))
+    edges = np.linspace(pooled.min(), np.quantile(pooled, clip), bins + 1).tolist()
+    for i, (label, values) in enumerate(arrays.items()):
+        color = COLORS[i % len(COLORS)]
+        style = (
+            {"alpha": 0.5} if i == 0 else {"fill": False, "hatch": HATCHES[i % len(HATCHES)], "linestyle": LINES[i % 4]}
+        )
+        ax.hist(values, edges, density=True, histtype="stepfilled", color=color, edgecolor=color, label=label, **style)
+    ax.set(xlabel=xlabel, ylabel="density")
+    ax.set_yticks([])
+    ax.legend(frameon=False, fontsize=8)
+    return _figure_of(ax)
+
+
+def auroc_heatmap(table: pd.DataFrame, title: str = "", *, ax: Axes | None = None, center: float = 0.5) -> Figure:
+    """A table of AUROCs as a heat map with the numbers in it: rows = inlier sets, columns = OOD sets, NaN left blank.
+
+    Blue: separated as wanted (1). Red: the wrong way round (0). White: guessing (0.5).
+    """
+    ax = new_figure(height=0.55 * len(table) + 1.2)[1][0] if ax is None else ax
+    options = {"annot": True, "fmt": ".2f", "vmin": 0, "vmax": 1, "center": center, "cmap": "RdBu", "linewidths": 1}
+    sns.heatmap(table, ax=ax, cbar=False, annot_kws={"fontsize": 9}, **options)
+    ax.set(title=title, xlabel=table.columns.name or "out-of-distribution set", ylabel=table.index.name or "trained on")
+    ax.tick_params(length=0)
+    ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
+    return _figure_of(ax)
+
+
+def lines(
+    x: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    ax: Axes | None = None,
+    label_ends: bool = False,
+) -> Figure:
+    """Several curves over the same x, told apart by colour and line style.
+
+    Args:
+        label_ends: write each label at the right end of its curve instead of in a legend.
+    """
+    ax = new_figure()[1][0] if ax is None else ax
+    for i, (label, y) in enumerate(curves.items()):
+        y = np.asarray(y, dtype=float)
+        ax.plot(x, y, color=COLORS[i % len(COLORS)], linestyle=LINES[i % 4], label=label)
+        if label_ends:
+            last = np.flatnonzero(np.isfinite(y))[-1]
+            ax.annotate(
+                label, (np.asarray(x)[last], y[last]), (4, 0), textcoords="offset points", va="center",
+                color=COLORS[i % len(COLORS)], fontsize=8,
+            )  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if not label_ends and len(curves) > 1:
+        ax.legend(frameon=False, fontsize=8)
+    return _figure_of(ax)
+
+
+@torch.no_grad()
+def extremes(images: Tensor, scores: Tensor, n: int = 10) -> Tensor:
+    """The n images with the lowest and the n with the highest scores, [2n, C, H, W], each group in rising order."""
+    order = scores.argsort()
+    return images[torch.cat([order[:n], order[-n:]])]
