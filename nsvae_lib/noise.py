@@ -13,6 +13,8 @@ from torch import Tensor, distributions, nn
 from torch.distributions import Independent
 from torch.nn import functional as F
 
+from .data import check_images, to_float
+
 IMAGE_DIMS = 3
 
 
@@ -95,6 +97,32 @@ def log_normaliser(logits: Tensor) -> Tensor:
     squared = logits.square()
     series = math.log(2) + squared / 12 - 7 * squared.square() / 1440
     return torch.where(near_zero, series, exact)
+
+
+def pixel_cost(noise: nn.Module, x: Tensor, m: Tensor) -> Tensor:
+    """-log p(x | logit(m)), nats: what a noise model charges for single pixels x when the decoder's sigmoid says m.
+
+    x and m, both in [0, 1], are broadcast against each other; the result has their common shape. At m of exactly 0
+    or 1 the cost may be infinite.
+    """
+    x, m = torch.broadcast_tensors(x, m)
+    return -noise(m.logit()[..., None, None, None]).log_prob(x[..., None, None, None])
+
+
+def entropy_floor(images: Tensor) -> Tensor:
+    """The least that `Bernoulli` can charge for images, whatever the decoder says: [N, C, H, W] -> [N], nats, >= 0.
+
+    The sum over pixels of H(x) = -x log x - (1 - x) log(1 - x), the cost of a perfect prediction. It is 0 for black and
+    white pixels and log 2 for mid-grey ones.
+
+    Args:
+        images: uint8 or in [0, 1].
+
+    Raises:
+        ValueError: anything else, see `data.check_images`.
+    """
+    x = to_float(check_images(images))
+    return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).flatten(1).sum(1)
 
 
 NOISE_MODELS: dict[str, Callable[..., nn.Module]] = {

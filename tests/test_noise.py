@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from nsvae_lib.noise import NOISE_MODELS, Bernoulli, ContinuousBernoulli, Gaussian, log_normaliser, make_noise
+from nsvae_lib.noise import (
+    NOISE_MODELS,
+    Bernoulli,
+    ContinuousBernoulli,
+    Gaussian,
+    entropy_floor,
+    log_normaliser,
+    make_noise,
+    pixel_cost,
+)
 
 SHAPE = (2, 3, 4, 5)  # N, C, H, W
 logit = st.floats(-20, 20, allow_nan=False)
@@ -124,3 +133,36 @@ def test_bad_sigma(sigma):
 def test_unknown_noise_lists_the_known():
     with pytest.raises(ValueError, match="'poisson'.*bernoulli, gaussian"):
         make_noise("poisson")
+
+
+def test_pixel_cost_broadcasts_and_is_minus_the_log_density():
+    x, m = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)[:, None], torch.tensor([0.1, 0.6], dtype=torch.float64)
+    cost = pixel_cost(Gaussian(0.5), x, m)
+    assert cost.shape == (3, 2)
+    assert np.allclose(cost, -stats.norm(m, 0.5).logpdf(x))
+
+
+@given(pixel, st.floats(1e-6, 1 - 1e-6))
+def test_no_prediction_is_cheaper_than_the_entropy_floor(x, m):
+    floor = entropy_floor(one_pixel(x)).item()
+    assert pixel_cost(Bernoulli(), one_pixel(x), one_pixel(m)).item() >= floor - 1e-6
+    if 0.001 < x < 0.999:
+        assert pixel_cost(Bernoulli(), one_pixel(x), one_pixel(x)).item() == pytest.approx(floor, abs=1e-5)
+
+
+def test_entropy_floor_is_scipys_entropy_summed_over_pixels():
+    images = torch.randint(0, 256, SHAPE, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    x = images.double().numpy() / 255
+    expected = stats.entropy(np.stack([x, 1 - x])).reshape(len(x), -1).sum(1)
+    assert np.allclose(entropy_floor(images), expected, rtol=1e-5)
+
+
+def test_entropy_floor_of_black_and_white_is_zero_and_of_mid_grey_log_2_per_pixel():
+    black, white, grey = torch.zeros(SHAPE), torch.ones(SHAPE), torch.full(SHAPE, 0.5)
+    assert not entropy_floor(torch.cat([black, white])).any()
+    assert torch.allclose(entropy_floor(grey), torch.tensor(60 * math.log(2)))
+
+
+def test_entropy_floor_refuses_images_out_of_range():
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"):
+        entropy_floor(torch.full(SHAPE, 2.0))
