@@ -4,6 +4,7 @@ Everything can be told apart without colour: by line style, hatching, marker or 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,9 +14,11 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch, Ellipse
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.distributions import Normal
 
 from .data import to_float
 from .training import History
@@ -167,3 +170,129 @@ def extremes(images: Tensor, scores: Tensor, n: int = 10) -> Tensor:
     """The n images with the lowest and the n with the highest scores, [2n, C, H, W], each group in rising order."""
     order = scores.argsort()
     return images[torch.cat([order[:n], order[-n:]])]
+
+
+def contours(
+    x: ArrayLike,
+    y: ArrayLike,
+    values: ArrayLike,
+    *,
+    levels: Sequence[float],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure:
+    """A function of two variables as contour lines with their level written on them: `values` is [len(y), len(x)]."""
+    ax = new_figure()[1][0] if ax is None else ax
+    drawn = ax.contour(np.asarray(x), np.asarray(y), np.asarray(values), levels=levels, colors="0.35", linewidths=1)
+    ax.clabel(drawn, fontsize=7)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return _figure_of(ax)
+
+
+def stacked_bars(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) -> Figure:
+    """One horizontal bar per row of the table, made of its columns, each with its own hatching and its number."""
+    ax = new_figure(height=0.5 * len(table) + 1.1)[1][0] if ax is None else ax
+    left = np.zeros(len(table))
+    for i, column in enumerate(table):
+        values = table[column].to_numpy(dtype=float)
+        bars = ax.barh(
+            table.index, values, left=left, height=0.6, label=column,
+            color="white", edgecolor=COLORS[i % len(COLORS)], hatch=HATCHES[(i + 1) % len(HATCHES)],
+        )  # fmt: skip
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.bar_label(bars, fmt="%.2f", label_type="center", fontsize=8, bbox=box)
+        left += values
+    ax.invert_yaxis()
+    ax.set(xlabel=xlabel)
+    ax.tick_params(axis="y", length=0)
+    ax.legend(frameon=False, fontsize=8, ncols=table.shape[1], loc="lower left", bbox_to_anchor=(0, 1))
+    return _figure_of(ax)
+
+
+def beside_paper(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) -> Figure:
+    """Our numbers (filled circles) beside the paper's (open squares, with one standard deviation either side).
+
+    Args:
+        table: columns "ours", "paper", "std"; one line per row, named by the index, the first at the top.
+        xlabel: what is compared.
+        ax: where to draw; default: a new figure.
+    """
+    ax = new_figure(height=0.3 * len(table) + 0.9)[1][0] if ax is None else ax
+    rows = np.arange(len(table))
+    ax.axvline(0.5, color="0.6", linestyle=":", linewidth=1)
+    ax.errorbar(
+        table["paper"], rows, xerr=table["std"], fmt="s", mfc="none", ms=8, color=COLORS[0], label="paper, ± std"
+    )
+    ax.plot(table["ours"], rows, "o", color=COLORS[1], label="ours", markersize=5, zorder=3)
+    ax.set_yticks(rows, table.index)
+    ax.invert_yaxis()
+    ax.grid(axis="y", linewidth=0.4)
+    ax.set(xlabel=xlabel, xlim=(-0.03, 1.03))
+    ax.tick_params(axis="y", length=0)
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    return _figure_of(ax)
+
+
+def bound_and_gap(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], evidence: float) -> Figure:
+    """The ELBO under log p(x), one panel per parameter of q; the gap between the two is shaded. See chapter 1.
+
+    Args:
+        curves: name of the parameter -> (its values [M], the ELBO at each of them [M], in nats).
+        evidence: log p(x), in nats.
+    """
+    fig, axes = new_figure(len(curves), height=3.1)
+    for ax, (name, (values, bound)) in zip(axes, curves.items(), strict=True):
+        values, bound = np.asarray(values, dtype=float), np.asarray(bound, dtype=float)
+        best = int(bound.argmax())
+        ax.axhline(evidence, color="black", linestyle="--", label="log p(x)")
+        ax.plot(values, bound, color=COLORS[0], label="ELBO")
+        gap = {"facecolor": (*COLORS[0], 0.12), "edgecolor": (*COLORS[0], 0.5), "hatch": "///", "linewidth": 0}
+        ax.fill_between(values, bound, evidence, label="gap = KL(q || posterior)", **gap)
+        ax.plot(values[best], bound[best], "o", color=COLORS[0])
+        ax.set(xlabel=name, ylabel="nats" if ax is axes[0] else "")
+        ax.margins(x=0)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    return fig
+
+
+@torch.no_grad()
+def vae_diagram(image: Tensor, q: Normal, decoded: Tensor) -> Figure:
+    """One image on its way through a VAE: image [C, H, W] -> q(z|x) -> decoded mean [C, H, W]; q has shape [D]."""
+    fig, axes = new_figure(3, height=2.6)
+    for ax, pixels, title in ((axes[0], image, "image x"), (axes[2], decoded, "mean of p(x|z)")):
+        picture = to_float(pixels.cpu()).permute(1, 2, 0).numpy()
+        ax.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+        ax.set_title(title, fontsize=10)
+        ax.set_axis_off()
+    mean, std = q.mean.cpu().numpy(), q.stddev.cpu().numpy()
+    axes[1].axvspan(-1, 1, color="0.92")
+    axes[1].errorbar(mean, np.arange(len(mean)), xerr=std, fmt="o", color=COLORS[0], markersize=4, capsize=2)
+    axes[1].annotate("prior", (0, -0.9), ha="center", va="center", fontsize=9)
+    axes[1].set(xlabel="latent value", yticks=[], xlim=(-3.5, 3.5), ylim=(-1.5, len(mean) - 0.5))
+    axes[1].set_title(f"q(z|x), {len(mean)} dimensions", fontsize=10)
+    for left, right, label in ((axes[0], axes[1], "encoder"), (axes[1], axes[2], "decoder")):
+        ends: dict[str, Any] = {"axesA": left, "axesB": right, "coordsA": "axes fraction", "coordsB": "axes fraction"}
+        fig.add_artist(ConnectionPatch((1.03, 0.5), (-0.12, 0.5), arrowstyle="-|>", linewidth=2, color="0.3", **ends))
+        left.annotate(label, (1.05, 0.55), xycoords="axes fraction", fontsize=9)
+    return fig
+
+
+@torch.no_grad()
+def posteriors(q: Normal, dims: tuple[int, int] = (0, 1)) -> Figure:
+    """Where q(z|x) of many images lies in the prior, seen in two latent dimensions; q has shape [N, D].
+
+    A circle or an ellipse reaches two standard deviations to each side.
+    """
+    fig, (ax,) = new_figure(height=4.0, width=4.4)
+    mean, std = q.mean.cpu()[:, list(dims)].numpy(), q.stddev.cpu()[:, list(dims)].numpy()
+    ax.add_patch(Ellipse((0, 0), 4, 4, facecolor="0.92", edgecolor="0.4", linestyle="--"))
+    ax.annotate("prior, 2 std", (-2.1, 1.9), ha="center", va="bottom", fontsize=9)
+    for centre, widths in zip(mean, std, strict=True):
+        ax.add_patch(
+            Ellipse((centre[0], centre[1]), 4 * widths[0], 4 * widths[1], facecolor="none", edgecolor=COLORS[0])
+        )
+    ax.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
+    ax.set(xlabel=f"latent dimension {dims[0]}", ylabel=f"latent dimension {dims[1]}")
+    return fig
