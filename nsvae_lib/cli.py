@@ -43,3 +43,19 @@ def train_zoo(
             continue
         typer.echo(f"{recipe.name}: training")
         typer.echo(f"{recipe.name}: wrote {zoo.train(recipe, root, work, out)}")
+
+
+@app.command()
+def score_zoo(
+    root: Root = None,
+    only: Annotated[list[str] | None, typer.Option(help="Names of models; default: all that are there.")] = None,
+) -> None:
+    """Score the trained models on the full test sets and write the table of results.
+
+    Example: nsvae score-zoo --only FashionMNIST_bernoulli_none
+    """
+    for name in only or zoo.pretrained_names():
+        rows = list(zoo.score_model(name, root))
+        zoo.write_results(rows)
+        for row in rows:
+            typer.echo(f"{name} against {row['ood']}: AUROC {row['score']} {row['auroc']:.3f}")

@@ -1,19 +1,26 @@
 """The trained models that come with the library, and how they were made (`nsvae train-zoo`)."""
 
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from .data import load
+from .evaluation import evaluate
+from .scores import score
 from .training import fit
 from .vae import VAE, best_device
 
-MODELS = Path(str(files("nsvae_lib"))) / "assets" / "models"
+ASSETS = Path(__file__).parent / "assets"
+MODELS = ASSETS / "models"
+RESULTS = ASSETS / "results" / "zoo.csv"
+# The test sets that every model is scored on; 10,000 images of each, as in the paper, or what there is.
+TEST_SETS = {1: ("FashionMNIST", "MNIST", "EMNIST-Letters", "KMNIST", "Glyphs")}
+N_TEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,72 @@ def train(recipe: Recipe, root: str | Path | None, work: Path, out: Path = MODEL
         "device": str(best_device()),
         "seconds": round(sum(history["seconds"])),
         "history": [{k: round(v, 3) for k, v in row.items()} for row in history.rows],
-        "date": date.fromtimestamp(time.time()).isoformat(),
+        "date": date.today().isoformat(),
     }
     # Half precision halves the file; how little it changes the scores is tested.
     vae.save(target, dtype=torch.float16, **provenance)
     return target
+
+
+def results() -> pd.DataFrame:
+    """How well the trained models separate test sets: one row per (model, OOD set, score), made by `nsvae score-zoo`.
+
+    Columns: `model`, `inlier`, `noise`, `negatives`, `ood`, `score` ("bpd" or "kl"), `auroc` with its 95 % bootstrap
+    interval `auroc_low`, `auroc_high`, `aupr`, `fpr95` (see `evaluation.Evaluation`), `n_inlier`, `n_ood`, and how
+    the model was made: `n_train`, `epochs`, `lr`, `preset`, `seed`, `inlier_source`, `ood_source`, `date`.
+    """
+    return pd.read_csv(RESULTS)
+
+
+def score_model(name: str, root: str | Path | None) -> Iterator[dict[str, Any]]:
+    """Rows of `results` for one trained model; test sets without images at hand are left out.
+
+    Raises:
+        FileNotFoundError: the model's own test images are not there.
+    """
+    inlier_name, noise, negatives = name.split("_")
+    vae = pretrained(inlier_name, noise, negatives)
+    inlier = load(inlier_name, root, sample=False, n_train=0, n_test=N_TEST)
+    inlier_scores = score(vae, inlier.test)
+    for ood_name in TEST_SETS[vae.shape[0]]:
+        if ood_name == inlier_name:
+            continue
+        try:
+            ood = load(ood_name, root, sample=False, n_train=0, n_test=N_TEST)
+        except FileNotFoundError:
+            continue
+        ood_scores = score(vae, ood.test)
+        for which in inlier_scores:
+            result = evaluate(inlier_scores[which], ood_scores[which])
+            yield {
+                "model": name,
+                "inlier": inlier_name,
+                "noise": noise,
+                "negatives": negatives,
+                "ood": ood_name,
+                "score": which,
+                "auroc": round(result.auroc, 4),
+                "auroc_low": round(result.auroc_interval[0], 4),
+                "auroc_high": round(result.auroc_interval[1], 4),
+                "aupr": round(result.aupr, 4),
+                "fpr95": round(result.fpr95, 4),
+                "n_inlier": result.n_inlier,
+                "n_ood": result.n_ood,
+                **{key: vae.provenance[key] for key in ("n_train", "epochs", "lr", "preset", "seed")},
+                "inlier_source": inlier.source,
+                "ood_source": ood.source,
+                "date": date.today().isoformat(),
+            }
+
+
+def write_results(rows: list[dict[str, Any]], path: Path = RESULTS) -> None:
+    """Put rows into the table of results in place of those of the same models; the file is written whole."""
+    table = pd.DataFrame(rows)
+    if path.exists():
+        old = pd.read_csv(path)
+        table = pd.concat([old[~old["model"].isin(table["model"])], table])
+    table = table.sort_values(["model", "ood", "score"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    table.to_csv(temporary, index=False)
+    temporary.replace(path)
