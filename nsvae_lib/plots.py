@@ -248,7 +248,12 @@ def bound_and_gap(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], evidence: f
         best = int(bound.argmax())
         ax.axhline(evidence, color="black", linestyle="--", label="log p(x)")
         ax.plot(values, bound, color=COLORS[0], label="ELBO")
-        gap = {"facecolor": (*COLORS[0], 0.12), "edgecolor": (*COLORS[0], 0.5), "hatch": "///", "linewidth": 0}
+        gap: dict[str, Any] = {
+            "facecolor": (*COLORS[0], 0.12),
+            "edgecolor": (*COLORS[0], 0.5),
+            "hatch": "///",
+            "linewidth": 0,
+        }
         ax.fill_between(values, bound, evidence, label="gap = KL(q || posterior)", **gap)
         ax.plot(values[best], bound[best], "o", color=COLORS[0])
         ax.set(xlabel=name, ylabel="nats" if ax is axes[0] else "")
