@@ -14,9 +14,10 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import ConnectionPatch, Ellipse
+from matplotlib.patches import ConnectionPatch, Ellipse, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
+from sklearn.metrics import roc_curve
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -301,3 +302,67 @@ def posteriors(q: Normal, dims: tuple[int, int] = (0, 1)) -> Figure:
     ax.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
     ax.set(xlabel=f"latent dimension {dims[0]}", ylabel=f"latent dimension {dims[1]}")
     return fig
+
+
+def pair_grid(inlier: ArrayLike, ood: ArrayLike, *, ax: Axes | None = None) -> Figure:
+    """Every pair of an inlier and an OOD image as a cell: 1 if the OOD image scores higher, 1/2 for a tie, else 0.
+
+    The highest scores come first on both axes. So the edge of the area won is the ROC curve (thick line), and that
+    area, counted in cells, is the AUROC. See chapter 2.
+
+    Args:
+        inlier, ood: scores [N] and [M], a handful each; higher = more OOD.
+        ax: where to draw; default: a new figure.
+    """
+    ax = new_figure(height=3.2, width=3.6)[1][0] if ax is None else ax
+    columns, rows = np.sort(np.asarray(inlier, dtype=float))[::-1], np.sort(np.asarray(ood, dtype=float))[::-1]
+    for y, high in enumerate(rows):
+        for x, low in enumerate(columns):
+            won = float(high > low) + 0.5 * float(high == low)
+            ax.add_patch(Rectangle((x, y), 1, 1, facecolor=(*COLORS[0], 0.45 * won), edgecolor="0.7"))
+            text = {0.0: "0", 0.5: "½", 1.0: "1"}[won]
+            ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=9, color="0.2")
+    flagged = [-np.inf, *np.unique(np.concatenate([columns, rows]))][::-1]
+    curve = [(0, 0), *((int((columns >= t).sum()), int((rows >= t).sum())) for t in flagged)]
+    ax.plot(*zip(*curve, strict=True), color="black", linewidth=2.5, clip_on=False)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, [f"{value:g}" for value in columns])
+    ax.set_yticks(np.arange(len(rows)) + 0.5, [f"{value:g}" for value in rows])
+    ax.set(xlabel="inliers, highest score first", ylabel="OOD, highest score first", aspect="equal")
+    ax.set(xlim=(0, len(columns)), ylim=(0, len(rows)))
+    ax.tick_params(length=0)
+    return _figure_of(ax)
+
+
+def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, ax: Axes | None = None) -> Figure:
+    """ROC curves: the share of OOD images flagged against the share of inliers flagged, for every threshold.
+
+    Args:
+        scores: label -> (scores of inliers [N], scores of OOD images [M]); higher = more OOD.
+        ax: where to draw; default: a new figure.
+    """
+    ax = new_figure(height=3.2, width=3.6)[1][0] if ax is None else ax
+    ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
+    ax.annotate("guessing", (0.62, 0.66), color="0.35", fontsize=8, rotation=45, ha="center", va="center")
+    for i, (label, (inlier, ood)) in enumerate(scores.items()):
+        values = np.concatenate([np.asarray(inlier, dtype=float), np.asarray(ood, dtype=float)])
+        fpr, tpr, _ = roc_curve(np.repeat([0, 1], [len(np.asarray(inlier)), len(np.asarray(ood))]), values)
+        ax.plot(fpr, tpr, color=COLORS[i % len(COLORS)], linestyle=LINES[i % 4], label=label)
+    ax.set(xlabel="inliers flagged", ylabel="OOD images flagged", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    return _figure_of(ax)
+
+
+def score_scatter(
+    points: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, *, ax: Axes | None = None
+) -> Figure:
+    """One score against another, an image a marker: label -> (x [N], y [N]); each set has its own marker."""
+    ax = new_figure(height=3.4)[1][0] if ax is None else ax
+    for i, (label, (x, y)) in enumerate(points.items()):
+        style: dict[str, Any] = {"facecolor": "none", "edgecolor": COLORS[i % len(COLORS)], "linewidth": 0.6}
+        ax.scatter(np.asarray(x), np.asarray(y), 12, marker=MARKERS[i % len(MARKERS)], alpha=0.6, label=label, **style)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    legend = ax.legend(frameon=False, fontsize=8, markerscale=1.6)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
+    return _figure_of(ax)
