@@ -122,7 +122,7 @@ def entropy_floor(images: Tensor) -> Tensor:
         ValueError: anything else, see `data.check_images`.
     """
     x = to_float(check_images(images))
-    return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).flatten(1).sum(1)
+    return (torch.special.entr(x) + torch.special.entr(1 - x)).flatten(1).sum(1)
 
 
 NOISE_MODELS: dict[str, Callable[..., nn.Module]] = {
