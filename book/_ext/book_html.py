@@ -1,4 +1,8 @@
-"""Sphinx extension of this book: alternative text of notebook figures, and pages that open from a folder."""
+"""Sphinx extension of this book.
+
+Notebook figures get their alternative text, docstrings of the library their lists of fields, and finished
+pages the repairs that let them open from a folder without errors.
+"""
 
 import re
 from pathlib import Path
@@ -25,18 +29,57 @@ def render_image(self: NbElementRenderer, data: MimeData) -> list[nodes.Element]
     return rendered
 
 
-# The theme asks the browser to fetch its icon fonts early, across origins, which a page opened from a
-# folder (file://) may not do: three errors on each page. The style sheet loads the same fonts anyway.
-FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\n?')
+# "name: what it is", at the start of a line; further lines of the same entry are usually indented.
+FIELD = re.compile(r"([a-z]\w*(?:, [a-z]\w*)*): (\S.*)")
 
 
-def drop_font_preloads(app: Sphinx, exception: Exception | None) -> None:
-    if exception is None and app.builder.format == "html":
-        for page in Path(app.outdir).rglob("*.html"):
-            page.write_text(FONT_PRELOAD.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+def list_fields(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Turn the plain "name: what it is" lines of the library's docstrings into a list."""
+    listed: list[str] = []
+    in_field = False
+    for line in lines:
+        field = FIELD.match(line)
+        after_blank = not listed or not listed[-1].strip()
+        if field and (in_field or after_blank):
+            listed.append(f"* **{field[1]}**: {field[2]}")
+            in_field = True
+        elif in_field and line.strip():
+            listed.append(f"  {line.strip()}")
+        else:
+            listed.append(line)
+            in_field = False
+    lines[:] = listed
+
+
+REPAIRS = [
+    # The theme asks the browser to fetch its icon fonts early, across origins, which a page opened from a
+    # folder (file://) may not do: three errors on each page. The style sheet loads the same fonts anyway.
+    (re.compile(r'<link rel="preload" as="font"[^>]*>\n?'), ""),
+    # Docutils gives entries of a bibliography a role that the list around them does not allow.
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
+    # A wide table scrolls in a box of its own, which a keyboard must reach.
+    (
+        re.compile(r'<div class="pst-scrollable-table-container">'),
+        '<div class="pst-scrollable-table-container" tabindex="0">',
+    ),
+    # The corner of a pandas table is no header of anything.
+    (re.compile(r"<th></th>"), "<td></td>"),
+]
+
+
+def repair_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Repair in the finished pages what other packages write and offer no setting for."""
+    if exception is not None or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        for pattern, replacement in REPAIRS:
+            html = pattern.sub(replacement, html)
+        page.write_text(html, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     NbElementRenderer.render_image = render_image
-    app.connect("build-finished", drop_font_preloads)
+    app.connect("autodoc-process-docstring", list_fields, priority=100)  # before napoleon
+    app.connect("build-finished", repair_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

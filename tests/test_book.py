@@ -1,0 +1,308 @@
+"""The rendered book: built once from the committed outputs, then read as files and in a browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from tools import build, toc
+
+# Something that only this page says: a page that is there but empty is worse than none.
+PHRASES = {
+    "book/index": "the negative samples of",
+    "book/01_elbo": "Jensen",
+    "book/02_likelihood_puzzle": "bits per dimension",
+    "book/03_noise_models": "continuous Bernoulli",
+    "book/appendix_notation": "importance-weighted bound",
+    "book/appendix_api": "nsvae_lib.bounds.elbo",
+    "book/appendix_references": "arXiv:1910.02760",
+}
+PAGES = [f"{document}.html" for document in toc.documents()]
+THEME_PAGES = ["index.html", "search.html"]  # a redirect to the first page, and the search
+
+# Rules that axe-core finds broken by the theme itself, where, and why that is accepted.
+ACCEPTED = {
+    "region": (".sidebar-primary-item", "the book's title in the sidebar stands outside the theme's landmarks"),
+}
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path | Exception:
+    """The folder of the HTML, or what kept it from being built."""
+    folder = tmp_path_factory.mktemp("a book")  # with a space in its path
+    try:
+        build.stage(folder / "source")
+        return build.render(folder / "source", folder / "output")
+    except (build.BuildError, toc.MissingPageError) as error:
+        return error
+
+
+@pytest.fixture(scope="session")
+def site(built: Path | Exception) -> Path:
+    """The folder of the HTML; without it there is nothing to test, and the first test has failed."""
+    if isinstance(built, Exception):
+        pytest.skip("the book was not built")
+    return built
+
+
+# --- the pages as files ---------------------------------------------------------------------------
+
+
+def test_the_book_builds_without_a_warning_or_a_dangling_reference(built):
+    assert isinstance(built, Path), built
+
+
+class Page(HTMLParser):
+    """The text, links and images of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.ids: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id") or "")
+        for name in ("href", "src"):
+            if link := attributes.get(name):
+                self.links.append(link)
+        if tag == "img":
+            self.images.append(attributes)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@cache
+def read(site: Path, page: str) -> Page:
+    return Page((site / page).read_text(encoding="utf-8"))
+
+
+def test_the_book_has_exactly_the_pages_of_its_table_of_contents(site):
+    built = {page.relative_to(site) for page in site.rglob("*.html")} - {
+        page.relative_to(site) for page in (site / "_static").rglob("*.html")
+    }
+    assert {page.as_posix() for page in built} == {*PAGES, *THEME_PAGES}
+
+
+def test_every_page_has_a_phrase_to_look_for():
+    assert PHRASES.keys() == set(toc.documents())
+
+
+@pytest.mark.parametrize("document", PHRASES)
+def test_page_says_what_it_should(site, document):
+    text = " ".join(read(site, f"{document}.html").text.split())
+    assert PHRASES[document] in text
+
+
+@pytest.mark.parametrize("page", [*PAGES, *THEME_PAGES])
+def test_links_within_the_book_lead_somewhere(site, page):
+    broken = []
+    for link in read(site, page).links:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (site / page).parent / unquote(parts.path) if parts.path else site / page
+        anchors = read(site, str(target.relative_to(site))).ids if target.suffix == ".html" and parts.fragment else None
+        if not target.is_file() or (anchors is not None and unquote(parts.fragment) not in anchors):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_images_have_alternative_text(site, page):
+    without = [image["src"] for image in read(site, page).images if not (image.get("alt") or "").strip()]
+    assert without == []
+
+
+def test_figures_carry_the_alternative_text_of_their_outputs(site):
+    for chapter in toc.notebooks():
+        notebook = json.loads(chapter.read_text(encoding="utf-8"))
+        outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+        wanted = [output["metadata"]["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+        page = read(site, f"{chapter.relative_to(toc.ROOT).with_suffix('').as_posix()}.html")
+        shown = [image.get("alt") for image in page.images]
+        assert [alt for alt in wanted if alt not in shown] == [], chapter.name
+
+
+def test_fields_of_docstrings_become_lists(site):
+    assert "<li><p><strong>aupr</strong>: area under" in (site / "book/appendix_api.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("chapter", toc.documents()[1:])
+def test_launch_buttons_follow_the_address_of_the_repository(site, chapter):
+    if not (toc.ROOT / f"{chapter}.ipynb").is_file():
+        pytest.skip("a page without code has no launch button")
+    repository = yaml.safe_load((toc.ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    name = repository["url"].removeprefix("https://github.com/")
+    colab = f"https://colab.research.google.com/github/{name}/blob/{repository['branch']}/{chapter}.ipynb"
+    links = read(site, f"{chapter}.html").links
+    assert colab in links
+    assert repository["url"] in links
+
+
+# --- the pages in a browser -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a browser reports of one page."""
+
+    page: str
+    scheme: str
+    width: int
+    outside: list[str]
+    failed: list[str]
+    errors: list[str]
+    facts: dict
+    violations: list[str]
+
+
+# What can be measured in the page itself, once its maths is set.
+MEASURE = """async () => {
+  if (window.MathJax?.startup) await MathJax.startup.promise;
+  const luminance = (element) => {
+    const [r, g, b] = getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number);
+    return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+  };
+  return {
+    width: document.documentElement.scrollWidth,
+    luminance: luminance(document.body),
+    formulas: document.querySelectorAll("span.math, div.math").length,
+    unset: [...document.querySelectorAll("span.math, div.math")]
+      .filter((formula) => !formula.querySelector("mjx-container")).map((formula) => formula.textContent),
+    wrong: [...document.querySelectorAll("mjx-merror")].map((error) => error.textContent),
+    broken: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
+    dimmed: [...document.querySelectorAll(".cell_output img")]
+      .filter((image) => getComputedStyle(image).filter !== "none").map((image) => image.alt),
+  };
+}"""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if executable is None:
+        pytest.skip(f"no browser: install one of {', '.join(BROWSERS)} (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=executable, args=BROWSER_OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((page, scheme, width), id=f"{Path(page).stem}-{scheme}-{width}")
+        for page in [*PAGES, "search.html"]
+        for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390))
+    ],
+)
+def visit(request, site, browser) -> Visit:
+    """One page, opened as a reader opens it: from its folder, with no server."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page, scheme, width = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab = context.new_page()
+    tab.set_default_timeout(120_000)
+    outside: list[str] = []
+    failed: list[str] = []
+    errors: list[str] = []
+
+    def asked(address: str) -> None:
+        if urlsplit(address).scheme not in ("file", "data", "blob"):
+            outside.append(address)
+
+    tab.on("request", lambda request: asked(request.url))
+    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto((site / page).as_uri(), wait_until="load")
+    facts = tab.evaluate(MEASURE)
+    # Without preload: axe-core would fetch the style sheets again, which a page from a folder may not.
+    found = Axe().run(tab, options={"preload": False}).response["violations"]
+    context.close()
+    return Visit(page, scheme, width, outside, failed, errors, facts, [line for rule in found for line in _lines(rule)])
+
+
+def _lines(rule: dict) -> list[str]:
+    """A violated rule, one line for each place that is not an accepted one."""
+    place, _ = ACCEPTED.get(rule["id"], (None, None))
+    nodes = [node for node in rule["nodes"] if not (place and all(place in target for target in node["target"]))]
+    return [f"{rule['id']} ({rule['help']}): {node['target']} {node['html'][:200]}" for node in nodes]
+
+
+def test_page_asks_no_other_host(visit):
+    assert visit.outside == []
+
+
+def test_page_loads_without_errors(visit):
+    assert visit.errors == []
+    assert visit.failed == []
+    assert visit.facts["broken"] == []
+
+
+def test_maths_is_set(visit):
+    assert visit.facts["unset"] == []
+    assert visit.facts["wrong"] == []
+    if visit.page == "book/appendix_notation.html":
+        assert visit.facts["formulas"] > 20
+
+
+def test_page_does_not_scroll_sideways(visit):
+    assert visit.facts["width"] <= visit.width
+
+
+def test_page_follows_the_colour_scheme(visit):
+    assert visit.facts["luminance"] > 0.9 if visit.scheme == "light" else visit.facts["luminance"] < 0.2
+    assert visit.facts["dimmed"] == []
+
+
+def test_page_is_accessible(visit):
+    assert visit.violations == []
+
+
+def test_search_finds_a_page(site, browser):
+    tab = browser.new_page()
+    errors: list[str] = []
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.goto(f"{(site / 'search.html').as_uri()}?q=posterior", wait_until="load")
+    results = tab.locator("#search-results a", has_text="Notation")
+    results.first.wait_for(timeout=60_000)
+    target = results.first.get_attribute("href") or ""
+    tab.close()
+    assert re.search(r"book/appendix_notation\.html", target)
+    assert errors == []
+
+
+def test_the_first_file_leads_to_the_first_page(site, browser):
+    tab = browser.new_page()
+    tab.goto((site / "index.html").as_uri(), wait_until="load")
+    tab.wait_for_url("**/book/index.html", timeout=60_000)
+    title = tab.title()
+    tab.close()
+    assert "Negative sampling" in title
