@@ -1,11 +1,12 @@
 """Negative sampling in variational autoencoders: a small library to read, and the book's engine."""
 
-from .bounds import bits_per_dim, elbo, iwae, kl_divergence, log_weights
+from .bounds import bits_per_dim, cubo, effective_sample_size, elbo, eubo, iwae, kl_divergence, log_weights
 from .data import ImageData, available, load
-from .evaluation import Evaluation, auroc, evaluate
+from .evaluation import Evaluation, auroc, auroc_monitor, evaluate
 from .linear_gaussian import LinearGaussian
+from .negatives import FromImages, Generated, Mixture, NoisyInliers, UniformNoise
 from .noise import Bernoulli, ContinuousBernoulli, Gaussian
-from .objectives import ELBO
+from .objectives import ELBO, Adversarial, NegativePrior, UpperBound, prior_distance
 from .scores import score
 from .training import History, fit
 from .vae import VAE
@@ -14,17 +15,29 @@ from .zoo import pretrained, pretrained_names
 __all__ = [
     "ELBO",
     "VAE",
+    "Adversarial",
     "Bernoulli",
     "ContinuousBernoulli",
     "Evaluation",
+    "FromImages",
     "Gaussian",
+    "Generated",
     "History",
     "ImageData",
     "LinearGaussian",
+    "Mixture",
+    "NegativePrior",
+    "NoisyInliers",
+    "UniformNoise",
+    "UpperBound",
     "auroc",
+    "auroc_monitor",
     "available",
     "bits_per_dim",
+    "cubo",
+    "effective_sample_size",
     "elbo",
+    "eubo",
     "evaluate",
     "fit",
     "iwae",
@@ -33,5 +46,6 @@ __all__ = [
     "log_weights",
     "pretrained",
     "pretrained_names",
+    "prior_distance",
     "score",
 ]

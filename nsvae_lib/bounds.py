@@ -49,6 +49,44 @@ def iwae(log_w: Tensor) -> Tensor:
     return log_w.logsumexp(0) - math.log(log_w.shape[0])
 
 
+def eubo(log_w: Tensor) -> Tensor:
+    """Self-normalised estimate of the evidence upper bound, sum_k u_k log w_k with u = softmax(log w): [S, N] -> [N].
+
+    In nats. The paper's EUBO is E_{p(z|x)}[log w] >= log p(x) (section III-B; Ji and Shen, 2019); samples of q stand
+    in for the posterior, weighted by u. Exactly: EUBO_K - IWAE_K = log K - H(u), between 0 and log K, so it is never
+    below IWAE_K; but for finite K it can be below log p(x) (chapter 5).
+    """
+    return (log_w.softmax(0) * log_w).sum(0)
+
+
+def cubo(log_w: Tensor, n: float = 2.0) -> Tensor:
+    """chi upper bound of order n, log E_q[w^n] / n estimated from S samples: [S, N] -> [N], nats; n >= 1.
+
+    Source: Dieng et al., "Variational inference via chi upper bound minimization", 2017. The estimate is biased
+    downwards, so for finite S it can be below log p(x). At n = 1 it is IWAE.
+
+    Raises:
+        ValueError: n < 1.
+    """
+    if n < 1:
+        raise ValueError(f"the order n must be at least 1, got {n}")
+    return ((n * log_w).logsumexp(0) - math.log(log_w.shape[0])) / n
+
+
+def effective_sample_size(log_w: Tensor) -> Tensor:
+    """1 / sum_k u_k^2 with u = softmax(log w): [S, N] -> [N], in [1, S]; how many samples carry the estimate."""
+    return (2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp()
+
+
+def expected_w_log_w(log_w: Tensor) -> Tensor:
+    """E_q[w log w], the upper-bound loss as the paper prints it (section III-B): [S, N] -> [N]. Not for training.
+
+    It equals p(x) EUBO(x), not EUBO(x): on images w = exp(-100) or less, and in float32 value and gradient are zero
+    (chapter 5). The one quantity here that leaves log space, because the printed formula does.
+    """
+    return (log_w.exp() * log_w).mean(0)
+
+
 def bits_per_dim(log_likelihood: Tensor, shape: tuple[int, ...]) -> Tensor:
     """-log p(x) / (dim(x) log 2): nats per image [N] -> bits per dimension [N]; the paper's BPD, section IV."""
     return -log_likelihood / (math.prod(shape) * math.log(2))

@@ -1,10 +1,15 @@
 """How well a score separates inliers from OOD images. OOD is the positive class everywhere. See chapter 2."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from torch import Tensor
+
+from .scores import score
+from .vae import VAE
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,28 @@ def evaluate(inlier: ArrayLike, ood: ArrayLike, *, bootstrap: int = 1000, seed: 
         n_inlier=n_inlier,
         n_ood=n_ood,
     )
+
+
+def auroc_monitor(
+    inlier: Tensor, ood: Mapping[str, Tensor], which: Sequence[str] = ("bpd", "kl")
+) -> Callable[[VAE, dict[str, float]], None]:
+    """A callback for `training.fit` that adds AUROCs to each epoch's row, in columns like "auroc_bpd MNIST".
+
+    For looking at training, not for stopping it: a model chosen by its AUROC on a set has seen that set.
+
+    Args:
+        inlier: held-out inliers [N, C, H, W], uint8 or in [0, 1].
+        ood: name -> OOD images.
+        which: scores, see `scores.score`.
+    """
+
+    def record(vae: VAE, row: dict[str, float]) -> None:
+        inlier_scores = score(vae, inlier, which)
+        for name, images in ood.items():
+            ood_scores = score(vae, images, which)
+            row |= {f"auroc_{s} {name}": auroc(inlier_scores[s], ood_scores[s]) for s in which}
+
+    return record
 
 
 def _labelled(inlier: ArrayLike, ood: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from .checkpoints import read_safetensors, write_safetensors
 from .data import ImageData, check_images, to_float
+from .negatives import Negatives
 from .objectives import ELBO, Objective
 from .vae import VAE, best_device
 
@@ -67,6 +68,7 @@ def fit(
     vae: VAE,
     images: ImageData | Tensor,
     objective: Objective = ELBO(),  # noqa: B008 (frozen, so one for all calls is fine)
+    negatives: Negatives | None = None,
     *,
     epochs: int = 10,
     batch_size: int = 50,
@@ -85,6 +87,7 @@ def fit(
         vae: the model; it is moved to `device` and left there.
         images: training images [N, C, H, W], uint8 or in [0, 1], or an ImageData, of which `train` is used.
         objective: what to minimise.
+        negatives: where negative samples come from (see `negatives`), for objectives that use them.
         epochs: passes through the images, counted from the very first, also when a checkpoint is continued.
         batch_size: images per step; the paper: 50.
         lr: learning rate; the paper: 1e-4.
@@ -107,8 +110,13 @@ def fit(
     """
     images = check_images(images.train if isinstance(images, ImageData) else images, vae.shape)
     _check_arguments(epochs, batch_size, lr, optimizer, update)
+    if objective.uses_negatives != (negatives is not None):
+        needs = "needs" if objective.uses_negatives else "uses no"
+        raise ValueError(f"{objective} {needs} negatives, got negatives={negatives}")
     device = torch.device(device or best_device())
     vae.to(device).to(memory_format=torch.channels_last)
+    if negatives is not None:
+        negatives.prepare(vae)
     optimizers = {
         "encoder": OPTIMIZERS[optimizer](vae.encoder.parameters(), lr),
         "decoder": OPTIMIZERS[optimizer]([*vae.decoder.parameters(), *vae.noise.parameters()], lr),
@@ -118,6 +126,7 @@ def fit(
     if checkpoint is not None:
         run = {"objective": repr(objective), "batch_size": batch_size, "lr": lr, "optimizer": optimizer}
         run |= {"update": update, "seed": seed, "model": repr(vae), "images": _fingerprint(images)}
+        run["negatives"] = repr(negatives)
         if Path(checkpoint).exists():
             history = _resume(checkpoint, vae, optimizers, run)
     images = images.to(device)
@@ -130,7 +139,7 @@ def fit(
             generator = _epoch_generator(seed, epoch, device)
             terms: list[dict[str, Tensor]] = []
             for x in _batches(images, batch_size, generator):
-                terms.append(_step(vae, objective, x, optimizers, update, generator))
+                terms.append(_step(vae, objective, x, negatives, optimizers, update, generator))
                 if len(terms) % STEPS_BETWEEN_CHECKS == 0 or len(terms) == steps:
                     _check_finite(terms, epoch)
                     bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
@@ -153,6 +162,7 @@ def _step(
     vae: VAE,
     objective: Objective,
     x: Tensor,
+    negatives: Negatives | None,
     optimizers: dict[str, Optimizer],
     update: str,
     generator: torch.Generator,
@@ -160,7 +170,8 @@ def _step(
     """One mini-batch: encoder step, decoder step. Returns the loss terms, detached."""
     for opt in optimizers.values():
         opt.zero_grad()
-    terms, decoder_terms = objective.losses(vae, x, generator)
+    drawn = None if negatives is None else negatives.draw(x, vae, generator)
+    terms, decoder_terms = objective.losses(vae, x, drawn, generator)
     terms = dict(terms)
     torch.stack(list(terms.values())).sum().backward()
     if decoder_terms is None:

@@ -62,6 +62,7 @@ class VAE(nn.Module):
         latent_dim: int | None = None,
         preset: str = "light",
         seed: int = 0,
+        spectral_norm: bool = False,
     ) -> "VAE":
         """A new, untrained VAE for images of shape (C, H, W).
 
@@ -71,6 +72,8 @@ class VAE(nn.Module):
             latent_dim: D, the number of latent dimensions; default 10 for grey and 100 for colour images.
             preset: size of the networks, "light" or "authors" (see `networks`).
             seed: fixes the initial parameters; the global random state is left as it was.
+            spectral_norm: divide the encoder's convolution kernels by their largest singular value (Miyato et al.,
+                2018), which steadies adversarial training; the paper does so for colour images.
 
         Raises:
             ValueError: unknown noise model or preset, a shape that the networks cannot take.
@@ -81,8 +84,17 @@ class VAE(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder, decoder = build((channels, height, width), latent_dim, preset)
+            if spectral_norm:
+                for module in encoder.modules():
+                    if isinstance(module, nn.Conv2d):
+                        nn.utils.parametrizations.spectral_norm(module)
         vae = cls(encoder, decoder, make_noise(noise), (channels, height, width), latent_dim)
-        vae.architecture = {"shape": list(vae.shape), "latent_dim": latent_dim, "preset": preset}
+        vae.architecture = {
+            "shape": list(vae.shape),
+            "latent_dim": latent_dim,
+            "preset": preset,
+            "spectral_norm": spectral_norm,
+        }
         return vae
 
     @property
@@ -155,9 +167,8 @@ class VAE(nn.Module):
         """
         tensors, description = read_safetensors(path, FORMAT)
         try:
-            vae = cls.for_images(
-                tuple(description["shape"]), description["noise"], description["latent_dim"], description["preset"]
-            )
+            architecture = {key: description[key] for key in ("shape", "latent_dim", "preset", "spectral_norm")}
+            vae = cls.for_images(noise=description["noise"], **architecture)
             vae.load_state_dict(tensors)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(f"{path}: the parameters do not fit the description in the file: {error}") from error

@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import MultivariateNormal, Normal
 
-from nsvae_lib.bounds import bits_per_dim, draw_latents, elbo, iwae, kl_divergence, log_weights
+from nsvae_lib.bounds import (
+    bits_per_dim,
+    cubo,
+    draw_latents,
+    effective_sample_size,
+    elbo,
+    eubo,
+    expected_w_log_w,
+    iwae,
+    kl_divergence,
+    log_weights,
+)
 from nsvae_lib.linear_gaussian import LinearGaussian
 
 number = st.floats(-4, 4)
@@ -135,3 +146,62 @@ def test_evidence_is_the_integral_over_z():
     z = torch.linspace(-10, 10, 20_001, dtype=torch.float64)
     joint = model.log_joint(x, z[:, None, None]).exp().squeeze(1)
     assert torch.trapezoid(joint, z).log().item() == pytest.approx(model.log_evidence(x).item(), abs=1e-9)
+
+
+weights = st.lists(st.floats(-1000, 1000), min_size=1, max_size=8).map(
+    lambda values: torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+)
+
+
+@given(weights)
+def test_eubo_is_iwae_plus_log_k_minus_entropy(log_w):
+    u = log_w.softmax(0)
+    entropy = -(torch.special.xlogy(u, u)).sum(0)
+    assert torch.allclose(eubo(log_w) - iwae(log_w), math.log(len(log_w)) - entropy, atol=1e-6)
+    assert (elbo(log_w) <= iwae(log_w) + 1e-9).all() and (iwae(log_w) <= eubo(log_w) + 1e-9).all()
+    assert (eubo(log_w) <= iwae(log_w) + math.log(len(log_w)) + 1e-9).all()
+
+
+@given(weights)
+def test_upper_bounds_are_finite_and_ordered(log_w):
+    k, size = len(log_w), effective_sample_size(log_w)
+    assert (size >= 1 - 1e-9).all() and (size <= k + 1e-9).all()
+    chi = [cubo(log_w, n) for n in (1, 2, 4)]
+    assert all(c.isfinite().all() for c in chi)
+    assert torch.allclose(chi[0], iwae(log_w))
+    assert (chi[0] <= chi[1] + 1e-9).all() and (chi[1] <= chi[2] + 1e-9).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("level", [-1e5, -1000.0, 1000.0, 1e5])
+def test_bounds_and_gradients_are_finite_far_from_zero(level, dtype):
+    log_w = (level + torch.tensor([[0.0], [-3.0], [700.0]], dtype=dtype)).requires_grad_()
+    for bound in (elbo, iwae, eubo, cubo, effective_sample_size):
+        value = bound(log_w)
+        (gradient,) = torch.autograd.grad(value.sum(), log_w)
+        assert value.isfinite().all() and gradient.isfinite().all(), bound.__name__
+
+
+def test_upper_bounds_above_the_evidence_for_many_samples():
+    model = linear_model()
+    x = model.sample(3, torch.Generator().manual_seed(1))
+    posterior = model.posterior(x)
+    q = MultivariateNormal(posterior.mean + 0.3, scale_tril=1.2 * posterior.scale_tril)
+    log_w = model.log_weights(x, q, 200_000, torch.Generator().manual_seed(2))
+    evidence = model.log_evidence(x)
+    gap = torch.distributions.kl_divergence(posterior, q)  # EUBO - log p(x), exactly
+    assert torch.allclose(eubo(log_w) - evidence, gap, atol=0.01)
+    assert (cubo(log_w) > evidence).all()
+
+
+def test_the_printed_loss_is_evidence_times_eubo_and_vanishes_on_images():
+    log_w = torch.tensor([[-1.0], [-2.0], [0.5]], dtype=torch.float64)
+    assert torch.allclose(expected_w_log_w(log_w), iwae(log_w).exp() * eubo(log_w))
+    far = torch.tensor([[-150.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(expected_w_log_w(far).sum(), far)
+    assert expected_w_log_w(far).item() == 0 and gradient.item() == 0
+
+
+def test_cubo_order():
+    with pytest.raises(ValueError, match="at least 1, got 0.5"):
+        cubo(torch.zeros(2, 1), 0.5)

@@ -67,8 +67,10 @@ def test_alternating_and_simultaneous_agree_without_decoder_terms(tiny_images):
 class WithDecoderTerm:
     """ELBO plus a term for the decoder alone that looks through the encoder."""
 
-    def losses(self, vae: VAE, x: torch.Tensor, generator: torch.Generator) -> Losses:
-        terms, _ = ELBO().losses(vae, x, generator)
+    uses_negatives = False
+
+    def losses(self, vae: VAE, x: torch.Tensor, negatives: None, generator: torch.Generator) -> Losses:
+        terms, _ = ELBO().losses(vae, x, None, generator)
         z = torch.randn(len(x), vae.latent_dim, generator=generator)
         generated = vae.decode(z).mean
         return Losses(terms, lambda: {"adversarial": kl_divergence(vae.encode(generated), vae.prior).mean()})
@@ -87,7 +89,7 @@ def test_decoder_terms_move_the_decoder_alone_and_see_the_encoder_at_the_right_t
     by_hand.to(memory_format=torch.channels_last).train()
     generator = _epoch_generator(0, 1, torch.device("cpu"))
     (x,) = _batches(images, 8, generator)
-    terms, decoder_terms = WithDecoderTerm().losses(by_hand, x, generator)
+    terms, decoder_terms = WithDecoderTerm().losses(by_hand, x, None, generator)
     encoder, decoder = list(by_hand.encoder.parameters()), list(by_hand.decoder.parameters())
     loss = torch.stack(list(terms.values())).sum()
     gradients = torch.autograd.grad(loss, encoder + decoder, retain_graph=True)
@@ -221,9 +223,9 @@ def test_a_loss_that_is_not_finite_names_its_step(tiny_images):
     class Breaks(ELBO):
         calls: list
 
-        def losses(self, vae, x, generator):
+        def losses(self, vae, x, negatives, generator):
             self.calls.append(1)
-            terms, _ = super().losses(vae, x, generator)
+            terms, _ = super().losses(vae, x, negatives, generator)
             return Losses({k: v / (len(self.calls) != 13) for k, v in terms.items()})
 
     vae = VAE.for_images((1, 12, 12), latent_dim=3)

@@ -81,6 +81,17 @@ def test_save_and_load(tmp_path, noise):
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_spectral_norm_bounds_the_encoders_kernels_and_survives_a_file(tmp_path):
+    vae = VAE.for_images(GREY, latent_dim=3, spectral_norm=True)
+    kernels = [m.weight.detach().flatten(1) for m in vae.encoder.modules() if isinstance(m, nn.Conv2d)]
+    assert len(kernels) == 5
+    assert all(torch.linalg.matrix_norm(k, 2).item() == pytest.approx(1, abs=0.35) for k in kernels)
+    vae.save(tmp_path / "model")
+    again = VAE.load(tmp_path / "model", device="cpu")
+    x = torch.rand(2, *GREY)
+    assert torch.equal(again.encode(x).mean, vae.eval().encode(x).mean)
+
+
 def test_half_precision_files_are_half_as_large(tmp_path):
     vae = VAE.for_images(GREY)
     vae.save(tmp_path / "full"), vae.save(tmp_path / "half", dtype=torch.float16)
