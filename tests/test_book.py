@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
+import nsvae_lib
 from tools import build, toc
 
 # Something that only this page says: a page that is there but empty is worse than none.
@@ -145,6 +146,14 @@ def test_figures_carry_the_alternative_text_of_their_outputs(site):
         page = read(site, f"{chapter.relative_to(toc.ROOT).with_suffix('').as_posix()}.html")
         shown = [image.get("alt") for image in page.images]
         assert [alt for alt in wanted if alt not in shown] == [], chapter.name
+
+
+def test_the_api_reference_has_every_module_and_every_public_name(site):
+    ids = read(site, "book/appendix_api.html").ids
+    modules = {path.stem for path in Path(nsvae_lib.__file__).parent.glob("*.py")} - {"__init__", "cli"}
+    assert sorted(module for module in modules if f"module-nsvae_lib.{module}" not in ids) == []
+    objects = {name: getattr(nsvae_lib, name) for name in nsvae_lib.__all__}
+    assert sorted(name for name, item in objects.items() if f"{item.__module__}.{name}" not in ids) == []
 
 
 def test_fields_of_docstrings_become_lists(site):

@@ -79,11 +79,11 @@ def execute_all(chapters: list[Path]) -> None:
 
 def render(source: Path, output: Path) -> Path:
     """Build the HTML of a staged book, any warning being an error; the folder with the pages."""
-    shutil.rmtree(output / "_build", ignore_errors=True)
+    pages = output / "_build" / "html"
+    shutil.rmtree(pages, ignore_errors=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
     options = ["-W", "-n", "--keep-going", "--all", "--path-output", str(output)]
     finished = subprocess.run([*command, str(source), *options])
-    pages = output / "_build" / "html"
     if finished.returncode or not (pages / "index.html").is_file():
         raise BuildError("the HTML build failed: see the warnings and errors above.")
     return pages
@@ -93,11 +93,8 @@ def build(execute_first: bool) -> None:
     chapters = stage(BUILD / "source")
     if execute_first:
         execute_all(chapters)
-    pages = render(BUILD / "source", BUILD / "output")
-    final = BUILD / "html"
-    shutil.rmtree(final, ignore_errors=True)
-    shutil.move(pages, final)
-    print(f"\nThe book is ready. Open it with a browser:\n  {(final / 'index.html').as_uri()}")
+    pages = render(BUILD / "source", BUILD.parent)
+    print(f"\nThe book is ready. Open it with a browser:\n  {(pages / 'index.html').as_uri()}")
 
 
 def refresh(names: list[str]) -> None:
