@@ -187,7 +187,7 @@ def contours(
     """A function of two variables as contour lines with their level written on them: `values` is [len(y), len(x)]."""
     ax = new_figure()[1][0] if ax is None else ax
     drawn = ax.contour(np.asarray(x), np.asarray(y), np.asarray(values), levels=levels, colors="0.35", linewidths=1)
-    ax.clabel(drawn, fontsize=7)
+    ax.clabel(drawn, fontsize=7, fmt="%g")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     return _figure_of(ax)
 
@@ -227,7 +227,7 @@ def beside_paper(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) ->
         table["paper"], rows, xerr=table["std"], fmt="s", mfc="none", ms=8, color=COLORS[0], label="paper, ± std"
     )
     ax.plot(table["ours"], rows, "o", color=COLORS[1], label="ours", markersize=5, zorder=3)
-    ax.set_yticks(rows, table.index)
+    ax.set_yticks(rows, table.index, fontsize=8)
     ax.invert_yaxis()
     ax.grid(axis="y", linewidth=0.4)
     ax.set(xlabel=xlabel, xlim=(-0.03, 1.03))
