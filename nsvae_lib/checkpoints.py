@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ def write_safetensors(path: str | Path, tensors: dict[str, Tensor], kind: str, d
     """Write tensors and a JSON description into one file, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         # One entry, since safetensors writes several in random order and equal models should be equal files.
         save_file(contiguous, temporary, metadata={"nsvae": json.dumps({"format": kind} | description)})
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
