@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,8 +126,8 @@ def _read_idx(name: str, path: Path) -> Images:
         if len(raw) < start or raw[:4].tolist() != [0, 0, 8, rank]:
             raise _broken(name, path, f"it does not begin like an IDX file of rank {rank}")
         sizes = raw[4:start].view(">u4").tolist()
-        if len(raw) != start + np.prod(sizes):
-            raise _broken(name, path, f"expected {start + np.prod(sizes):,} bytes, got {len(raw):,}")
+        if len(raw) != start + math.prod(sizes):
+            raise _broken(name, path, f"expected {start + math.prod(sizes):,} bytes, got {len(raw):,}")
         return raw[start:].reshape(sizes)
 
     labels = path.with_name(_labels_of(path.name))
@@ -139,15 +139,17 @@ def _read_npz(name: str, path: Path) -> dict[str, Images]:
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for part in PARTS for key in (f"{part}_x", f"{part}_y") if key in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zip, zlib, header and pickle errors, according to which bytes are wrong
         raise _broken(name, path, str(error)) from error
     parts = {}
     for part in PARTS:
         x, y = arrays.get(f"{part}_x"), arrays.get(f"{part}_y")
         if x is None:
             parts[part] = _empty(name)
-        else:
-            parts[part] = _checked(name, path, x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1), y)
+            continue
+        if x.ndim >= 3:
+            x = x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1)
+        parts[part] = _checked(name, path, x, y)
     return parts
 
 
@@ -174,8 +176,8 @@ def _checked(name: str, path: Path, x: np.ndarray, y: np.ndarray | None) -> Imag
     if x.dtype != np.uint8 or x.shape[1:] != shape:
         got = f"{x.dtype} {list(x.shape[1:])}"
         raise _broken(name, path, f"expected uint8 images of shape {list(shape)} (C, H, W), got {got}")
-    if y is not None and y.shape != x.shape[:1]:
-        raise _broken(name, path, f"expected {len(x):,} labels, one for each image, got {list(y.shape)}")
+    if y is not None and (y.shape != x.shape[:1] or not np.issubdtype(y.dtype, np.integer)):
+        raise _broken(name, path, f"expected {len(x):,} whole-number labels, got {y.dtype} {list(y.shape)}")
     labels = None if y is None else torch.from_numpy(y.astype(np.int64))
     return torch.from_numpy(np.ascontiguousarray(x)), labels
 

@@ -83,7 +83,7 @@ def _glyphs(random: _Random) -> tuple[Tensor, Tensor]:
     fields = _distance_fields(string.ascii_letters, _LETTER_FONTS)
     letter = random.index(52)
     points, unit = _coordinates(
-        random, 28, length=(17, 21.5), angle=0.25, shear=(-0.2, 0.35), stretch=(0.9, 1.25), bend=0.15, jitter=0.5
+        random, 28, length=(16.5, 21.5), angle=0.25, shear=(-0.2, 0.35), stretch=(0.85, 1.2), bend=0.15, jitter=0.5
     )
     distance = _sample(fields[random.index(len(fields)), letter], points) * unit
     ink = _ink(distance, weight=random.uniform(-0.1, 0.8, 1, 1), softness=random.uniform(1.4, 2.4, 1, 1))
@@ -203,15 +203,18 @@ def _mask(character: str, font: str) -> np.ndarray:
     from PIL import Image, ImageDraw
 
     loaded = _font(font)
-    left, top, right, bottom = loaded.getbbox(character)
-    picture = Image.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(picture).text((-left, -top), character, fill=255, font=loaded)
+    picture = Image.new("L", (400, 400))
+    ImageDraw.Draw(picture).text((200, 200), character, fill=255, font=loaded, anchor="mm")
+    ink = np.asarray(picture) > 127
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     # Resized by picking pixels, because the last bit of Pillow's own resizing depends on its version.
-    scale = _EXTENT * (_FIELD - 1) / max(picture.size)
-    rows, columns = ((np.arange(round(side * scale)) / scale).astype(int) for side in picture.size[::-1])
+    scale = _EXTENT * (_FIELD - 1) / max(ink.shape)
+    sides = [(side, round(side * scale)) for side in ink.shape]
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in sides)
     mask = np.zeros((_FIELD, _FIELD), dtype=bool)
     y, x = (_FIELD - len(rows)) // 2, (_FIELD - len(columns)) // 2
-    mask[y : y + len(rows), x : x + len(columns)] = (np.asarray(picture) > 127)[np.ix_(rows, columns)]
+    mask[y : y + len(rows), x : x + len(columns)] = ink[np.ix_(rows, columns)]
     return mask
 
 
