@@ -16,6 +16,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("nbval", False):
         # A kernel installed by the user under the name python3 could be another Python.
         config.option.nbval_current_env = True
+        # On a busy machine importing IPython alone may take a minute.
+        config.option.nbval_kernel_startup_timeout = max(180, config.option.nbval_kernel_startup_timeout)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
+from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
 
 _render_image = NbElementRenderer.render_image
 
@@ -51,6 +53,17 @@ def list_fields(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines
     lines[:] = listed
 
 
+# The signature of numpy's ArrayLike, spelt out by autodoc over three lines.
+ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
+
+
+def shorten_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write ArrayLike as the source does."""
+    return signature and signature.replace(ARRAY_LIKE, "ArrayLike"), returns
+
+
 REPAIRS = [
     # The theme asks the browser to fetch its icon fonts early, across origins, which a page opened from a
     # folder (file://) may not do: three errors on each page. The style sheet loads the same fonts anyway.
@@ -81,5 +94,6 @@ def repair_pages(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     NbElementRenderer.render_image = render_image
     app.connect("autodoc-process-docstring", list_fields, priority=100)  # before napoleon
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("build-finished", repair_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
