@@ -4,6 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch.distributions import Normal
 
 from nsvae_lib import plots
 
@@ -44,3 +46,34 @@ def test_beside_paper_draws_both_numbers_on_their_row():
     assert np.allclose(dots.get_xdata(), [0.3, 0.9]) and dots.get_marker() == "o"
     assert np.allclose(bars.get_segments(), [[(0.3, 0), (0.5, 0)], [(1.0, 1), (1.0, 1)]])
     assert ax.yaxis_inverted()  # the first row at the top
+
+
+def test_bound_and_gap_shades_between_the_curve_and_log_p_and_marks_the_best():
+    values = np.linspace(-1, 1, 5)
+    left, right = plots.bound_and_gap({"mean": (values, -1 - values**2), "std": (values, -3 + values)}, -1.0).axes
+    evidence, bound, best = left.lines
+    assert set(evidence.get_ydata()) == {-1.0} and np.allclose(bound.get_ydata(), -1 - values**2)
+    assert (best.get_xdata()[0], best.get_ydata()[0]) == (0.0, -1.0)
+    assert (right.lines[2].get_xdata()[0], right.lines[2].get_ydata()[0]) == (1.0, -2.0)
+    shaded = left.collections[0].get_paths()[0].vertices
+    assert (shaded[:, 1].min(), shaded[:, 1].max()) == (-2.0, -1.0)
+    assert (left.get_xlabel(), right.get_xlabel()) == ("mean", "std")
+
+
+def test_vae_diagram_shows_image_latents_and_decoded_image():
+    image, decoded = torch.rand(1, 8, 8), torch.rand(1, 8, 8)
+    q = Normal(torch.tensor([0.5, -1.0, 2.0]), torch.tensor([0.1, 0.2, 0.3]))
+    first, middle, last = plots.vae_diagram(image, q, decoded).axes
+    assert np.allclose(first.images[0].get_array(), image[0]) and np.allclose(last.images[0].get_array(), decoded[0])
+    dots, (bars,) = middle.containers[0][0], middle.containers[0][2]
+    assert np.allclose(dots.get_xdata(), [0.5, -1.0, 2.0])
+    assert np.allclose([np.ptp(segment[:, 0]) / 2 for segment in bars.get_segments()], [0.1, 0.2, 0.3])
+
+
+def test_posteriors_draws_the_chosen_dimensions_two_standard_deviations_wide():
+    q = Normal(torch.tensor([[0.0, 1.0, -1.0]]), torch.tensor([[9.0, 0.5, 0.25]]))
+    (ax,) = plots.posteriors(q, dims=(1, 2)).axes
+    prior, ellipse = ax.patches
+    assert (prior.width, prior.height) == (4, 4)
+    assert (ellipse.center, ellipse.width, ellipse.height) == ((1.0, -1.0), 2.0, 1.0)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent dimension 1", "latent dimension 2")
