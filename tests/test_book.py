@@ -204,7 +204,7 @@ MEASURE = """async () => {
       .filter((formula) => !formula.querySelector("mjx-container")).map((formula) => formula.textContent),
     wrong: [...document.querySelectorAll("mjx-merror")].map((error) => error.textContent),
     broken: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
-    dimmed: [...document.querySelectorAll(".cell_output img")]
+    dimmed: [...document.querySelectorAll("article img")]
       .filter((image) => getComputedStyle(image).filter !== "none").map((image) => image.alt),
   };
 }"""
