@@ -23,9 +23,13 @@ _RENDERED = ("Glyphs", "SynthDigits")
 class ImageData:
     """An image set in memory.
 
-    train, test: uint8 images `[N, C, H, W]`; a part that is not there is empty, `[0, C, H, W]`.
-    train_labels, test_labels: int64 `[N]`, or None where there are none.
-    source: one readable line: where the images come from, and how many of how many they are.
+    Attributes:
+        name: of the set.
+        train: uint8 images `[N, C, H, W]`; without files of that part empty, `[0, C, H, W]`.
+        test: the same for the test images.
+        train_labels: int64 `[N]`, or None where there are none.
+        test_labels: the same for the test images.
+        source: one readable line: where the images come from, and how many of how many they are.
     """
 
     name: str
@@ -63,13 +67,22 @@ def load(
     come from the embedded sample (6,000 + 2,000 images each). `sample=True` takes that sample at once,
     `sample=False` never. Glyphs and SynthDigits are rendered from `seed`, so they are always there.
 
-    n_train, n_test: keep this many images, the first of a fixed shuffled order that is the same from every
-        source; None keeps all of them, in their files' order. Rendered sets have 6,000 and 2,000 unless told.
-    raw_orientation: EMNIST-Letters (labels 1 to 26) as its files hold it, transposed; by default upright.
-        Other sets have one orientation only.
+    Args:
+        name: of the set; case, "-", "_" and spaces do not matter.
+        root: the only folder to look in and to download into.
+        sample: True for the embedded sample, False for everything but it, None for the order above.
+        download: whether the network may be used.
+        n_train: keep this many training images, the first of a fixed shuffled order that is the same from every
+            source; None keeps all of them, in their files' order. Rendered sets have 6,000 unless told.
+        n_test: the same for the test images, of which rendered sets have 2,000.
+        raw_orientation: EMNIST-Letters (labels 1 to 26) as its files hold it, transposed; by default upright.
+            Other sets have one orientation only.
+        seed: of the rendered sets, 0 to 2**32 - 1.
 
-    Raises ValueError for an unknown name or more images than there are, FileNotFoundError for a set that is
-    nowhere, OSError for a cut-off or corrupted file and for a failed download.
+    Raises:
+        ValueError: an unknown name, or more images asked for than there are.
+        FileNotFoundError: the set is nowhere; the message says how to get it.
+        OSError: a file is cut off or corrupted, or a download failed; the message says what to do.
     """
     name = canonical_name(name)
     counts = {"train": n_train, "test": n_test}
@@ -139,9 +152,14 @@ def to_float(images: Tensor) -> Tensor:
 def check_images(images: Tensor, shape: tuple[int, int, int] | None = None, name: str = "images") -> Tensor:
     """Return `images`, unchanged, if they are `[N, C, H, W]`, uint8 or floating point in [0, 1].
 
-    shape: the (C, H, W) that is expected; None accepts any size with 1 or 3 channels.
-    Raises ValueError, with `name`, what was expected and what was received, for another type, rank, channel
-    count or size, for no images at all, and for NaN, infinity or values outside [0, 1].
+    Args:
+        images: what a caller gave.
+        shape: the (C, H, W) that is expected; None accepts any size with 1 or 3 channels.
+        name: what to call the images in an error.
+
+    Raises:
+        ValueError: another type, rank, channel count or size, no images at all, NaN, infinity or values outside
+            [0, 1]; with what was expected and what was received.
     """
     if not isinstance(images, Tensor) or not (images.dtype == torch.uint8 or images.is_floating_point()):
         got = images.dtype if isinstance(images, Tensor) else type(images).__name__

@@ -30,9 +30,11 @@ Images = tuple[Tensor, Tensor | None]  # images uint8 [N, C, H, W]; labels int64
 class ImageSet:
     """What is known of a set before it is read.
 
-    shape: (C, H, W). sizes: train and test images as published (as rendered by default, for rendered sets).
-    files: grey sets: IDX images of train and of test; colour sets: any one of them holds at least a part.
-    torchvision: the class that downloads it, "" where none does.
+    Attributes:
+        shape: (C, H, W) of an image.
+        sizes: train and test images as published, or as rendered by default.
+        files: of grey sets the IDX images of train and of test; of colour sets, each holds at least a part.
+        torchvision: the class that downloads it, "" where none does.
     """
 
     shape: tuple[int, int, int]

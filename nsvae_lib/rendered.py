@@ -32,9 +32,13 @@ _DIGIT_FONTS += " cmb10 cmss10"
 
 
 def render(name: str, part: str, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The first `n` images of "Glyphs" or "SynthDigits": uint8 `[N, C, H, W]` and int64 labels `[N]`.
+    """Images uint8 `[N, C, H, W]` and labels int64 `[N]`.
 
-    part: "train" or "test". A smaller `n` gives the first of the same images. seed: 0 to 2**32 - 1.
+    Args:
+        name: "Glyphs" or "SynthDigits".
+        part: "train" or "test".
+        n: number of images; a smaller number gives the first of the same images.
+        seed: 0 to 2**32 - 1; others raise ValueError.
     """
     make, shape = {"Glyphs": (_glyphs, (1, 28, 28)), "SynthDigits": (_synth_digits, (3, 32, 32))}[name]
     stream = [seed, ["Glyphs", "SynthDigits"].index(name), ["train", "test"].index(part)]

@@ -23,6 +23,7 @@ PHRASES = {
     "book/02_likelihood_puzzle": "bits per dimension",
     "book/03_noise_models": "continuous Bernoulli",
     "book/appendix_notation": "importance-weighted bound",
+    "book/appendix_datasets": "stand in for EMNIST-Letters",
     "book/appendix_api": "nsvae_lib.bounds.elbo",
     "book/appendix_references": "arXiv:1910.02760",
 }

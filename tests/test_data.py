@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import pickle
 import shutil
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from nsvae_lib import files
 from nsvae_lib.data import ImageData, available, canonical_name, check_images, load, to_float
 from nsvae_lib.files import SETS
+from tools.make_sample import make_sample
 
 GREY = ("MNIST", "FashionMNIST", "KMNIST", "EMNIST-Letters")
 REAL = Path(os.environ.get("NSVAE_DATA", "no data folder"))  # read before the fixture below hides it
@@ -336,13 +336,9 @@ def test_a_damaged_sample_is_noticed(tmp_path, monkeypatch):
 
 
 def test_the_tool_that_makes_the_samples(tmp_path, monkeypatch):
-    script = Path(__file__).parents[1] / "tools" / "make_sample.py"
-    spec = importlib.util.spec_from_file_location("make_sample", script)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     for name in ("MNIST", "FashionMNIST"):
         write_grey(name, tmp_path)
-    tool.make_sample(tmp_path, tmp_path / "samples", n_train=5, n_test=4)
+    make_sample(tmp_path, tmp_path / "samples", n_train=5, n_test=4)
     monkeypatch.setattr(files, "SAMPLES", tmp_path / "samples")
     sample, whole = load("MNIST", sample=True), load("MNIST", tmp_path, n_train=5, n_test=4)
     assert torch.equal(sample.train, whole.train) and torch.equal(sample.test, whole.test)

@@ -1,6 +1,6 @@
 """Make the embedded samples of MNIST and Fashion-MNIST from a data folder.
 
-python tools/make_sample.py FOLDER
+python -m tools.make_sample FOLDER
 """
 
 import hashlib
