@@ -135,6 +135,27 @@ def auroc_heatmap(table: pd.DataFrame, title: str = "", *, ax: Axes | None = Non
     return _figure_of(ax)
 
 
+def auroc_heatmaps(
+    results: pd.DataFrame, sets: Sequence[str], *, scores: Sequence[str] = ("bpd", "kl"), width: float = WIDTH
+) -> Figure:
+    """One `auroc_heatmap` per score, below each other.
+
+    Args:
+        results: columns `inlier`, `ood`, `score` and `auroc`, a row per pair and score, as `zoo.results` has them.
+        sets: the order of rows and columns; sets that are not in `results` are left out.
+        scores: which scores to draw.
+        width: of the figure, in inches.
+    """
+    rows = [name for name in sets if name in set(results["inlier"])]
+    columns = [name for name in sets if name in set(results["ood"])]
+    fig, axes = new_figure(rows=len(scores), height=0.5 * len(rows) + 1.0, width=width)
+    for ax, score in zip(axes, scores, strict=True):
+        table = results[results["score"] == score].pivot(index="inlier", columns="ood", values="auroc")
+        table = table.reindex(index=rows, columns=columns).rename_axis(index="trained on", columns="tested against")
+        auroc_heatmap(table, f"AUROC of {score.upper()}", ax=ax)
+    return fig
+
+
 def lines(
     x: ArrayLike,
     curves: Mapping[str, ArrayLike],
