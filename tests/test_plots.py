@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from nsvae_lib import plots
+from nsvae_lib import auroc, plots
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +77,44 @@ def test_posteriors_draws_the_chosen_dimensions_two_standard_deviations_wide():
     assert (prior.width, prior.height) == (4, 4)
     assert (ellipse.center, ellipse.width, ellipse.height) == ((1.0, -1.0), 2.0, 1.0)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent dimension 1", "latent dimension 2")
+
+
+INLIER, OOD = [0.1, 0.4, 0.4, 0.7], [0.3, 0.4, 0.9]
+
+
+def test_cells_won_in_the_pair_grid_make_the_auroc():
+    (ax,) = plots.pair_grid(INLIER, OOD).axes
+    cells = [{"0": 0.0, "½": 0.5, "1": 1.0}[text.get_text()] for text in ax.texts]
+    assert len(cells) == 12
+    assert np.mean(cells) == pytest.approx(auroc(INLIER, OOD))
+
+
+def test_area_under_the_line_in_the_pair_grid_is_the_auroc():
+    (line,) = plots.pair_grid(INLIER, OOD).axes[0].lines
+    assert np.trapezoid(line.get_ydata(), line.get_xdata()) / 12 == pytest.approx(auroc(INLIER, OOD))
+
+
+def test_area_under_the_roc_curve_is_the_auroc():
+    _guessing, line = plots.roc_curves({"score": (INLIER, OOD)}).axes[0].lines
+    assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(auroc(INLIER, OOD))
+
+
+def test_scatter_gives_each_set_its_own_marker():
+    (ax,) = plots.score_scatter({"clothes": ([1, 2], [3, 4]), "digits": ([5], [6])}, "x", "y").axes
+    assert [len(points.get_offsets()) for points in ax.collections] == [2, 1]
+    circle, square = (points.get_paths()[0].vertices for points in ax.collections)
+    assert circle.shape != square.shape
+
+
+def test_heat_maps_put_each_pair_in_its_cell():
+    results = pd.DataFrame(
+        [("A", "B", "bpd", 0.1), ("A", "C", "bpd", 0.2), ("B", "A", "bpd", 0.3), ("A", "B", "kl", 0.9)],
+        columns=["inlier", "ood", "score", "auroc"],
+    )
+    bpd, kl = plots.auroc_heatmaps(results, ["C", "B", "A"]).axes
+    assert [label.get_text() for label in bpd.get_xticklabels()] == ["C", "B", "A"]
+    assert [label.get_text() for label in bpd.get_yticklabels()] == ["B", "A"]
+    assert {(text.get_position(), text.get_text()) for text in bpd.texts} == {
+        ((2.5, 0.5), "0.30"), ((0.5, 1.5), "0.20"), ((1.5, 1.5), "0.10"),
+    }  # fmt: skip
+    assert [text.get_text() for text in kl.texts] == ["0.90"]
