@@ -38,7 +38,7 @@ html: $(INSTALLED)  ## build the HTML from the committed outputs, without execut
 	$(BIN)/python -m tools.build html
 
 test: $(INSTALLED)  ## unit, property, notebook, book-build and browser tests
-	NSVAE_PROFILE=smoke $(BIN)/python -m pytest --nbval $(PYTEST_OPTIONS)
+	NSVAE_PROFILE=smoke $(BIN)/python -m pytest --nbval -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 refresh: $(INSTALLED)  ## re-execute the chapters and write their outputs back (CHAPTERS="01_elbo" for some)
 	NSVAE_PROFILE=standard $(BIN)/python -m tools.build refresh $(CHAPTERS)
