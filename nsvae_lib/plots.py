@@ -264,7 +264,7 @@ def bound_and_gap(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], evidence: f
         curves: name of the parameter -> (its values [M], the ELBO at each of them [M], in nats).
         evidence: log p(x), in nats.
     """
-    fig, axes = new_figure(len(curves), height=3.1)
+    fig, axes = new_figure(len(curves), height=2.9, width=6.0)
     for ax, (name, (values, bound)) in zip(axes, curves.items(), strict=True):
         values, bound = np.asarray(values, dtype=float), np.asarray(bound, dtype=float)
         best = int(bound.argmax())

@@ -19,7 +19,7 @@ def test_the_page_names_the_ranking_and_its_ends(made):
     order = made.ranking
     first_row, second_row = (", ".join(row) for row in (order[:4], order[4:]))
     assert f"the order {first_row} in the first row and {second_row} in the second" in PAGE
-    assert f"The model's answer: {order[0]}," in PAGE
+    assert f"It is {order[0]}," in PAGE
     low, high = made.bpd.min().item(), made.bpd.max().item()
     assert f"The one costs {low:.2f} bits per dimension, the pullover {high:.2f}" in PAGE
 
