@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,31 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 
-def write_safetensors(path: str | Path, tensors: dict[str, Tensor], kind: str, description: dict[str, Any]) -> None:
-    """Write tensors and a JSON description into one file, whole or not at all."""
+@contextmanager
+def write_whole(path: str | Path) -> Iterator[Path]:
+    """A temporary file to write to, which becomes `path` at the end; nothing of it stays after an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        # One entry, since safetensors writes several in random order and equal models should be equal files.
-        save_file(contiguous, temporary, metadata={"nsvae": json.dumps({"format": kind} | description)})
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_safetensors(path: str | Path, tensors: dict[str, Tensor], kind: str, description: dict[str, Any]) -> None:
+    """Write tensors and a JSON description into one file, whole or not at all."""
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    # One entry, since safetensors writes several in random order and equal models should be equal files.
+    metadata = {"nsvae": json.dumps({"format": kind} | description)}
+    with write_whole(path) as temporary:
+        # safetensors makes files that only their owner may read; a file opened first keeps its permissions.
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(contiguous, temporary, metadata=metadata)
+        temporary.chmod(mode)
 
 
 def read_safetensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

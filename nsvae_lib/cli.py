@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import zoo
+from . import experiments, zoo
 
 app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False)
 
@@ -31,18 +31,16 @@ def train_zoo(
 
     Example: nsvae train-zoo --only FashionMNIST_bernoulli_none
     """
-    names = [recipe.name for recipe in zoo.RECIPES]
-    unknown = sorted(set(only or []) - set(names))
+    recipes = {zoo.model_name(run): run for run in zoo.RECIPES}
+    unknown = sorted(set(only or []) - set(recipes))
     if unknown:
-        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(names)}")
-    for recipe in zoo.RECIPES:
-        if only and recipe.name not in only:
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(recipes)}")
+    for name in only or recipes:
+        if (out / f"{name}.safetensors").exists() and not force:
+            typer.echo(f"{name}: there already")
             continue
-        if (out / f"{recipe.name}.safetensors").exists() and not force:
-            typer.echo(f"{recipe.name}: there already")
-            continue
-        typer.echo(f"{recipe.name}: training")
-        typer.echo(f"{recipe.name}: wrote {zoo.train(recipe, root, work, out)}")
+        typer.echo(f"{name}: training")
+        typer.echo(f"{name}: wrote {zoo.make(recipes[name], root, work, out)}")
 
 
 @app.command()
@@ -59,3 +57,31 @@ def score_zoo(
         zoo.write_results(rows)
         for row in rows:
             typer.echo(f"{name} against {row['ood']}: AUROC {row['score']} {row['auroc']:.3f}")
+
+
+@app.command()
+def reproduce(
+    names: Annotated[list[str], typer.Argument(help=f"Experiments: {', '.join(experiments.EXPERIMENTS)}.")],
+    n_train: Annotated[int, typer.Option(help="Training images of each run.")] = 60_000,
+    epochs: Annotated[int, typer.Option(help="Passes through them.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Trainings of each model, with seeds 0, 1, ...")] = 1,
+    preset: Annotated[str, typer.Option(help="Size of the networks: light or authors.")] = "light",
+    workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 1,
+    root: Root = None,
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
+        "runs/experiments"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder of the tables runs.csv and epochs.csv.")] = experiments.RESULTS,
+) -> None:
+    """Carry out experiments and add their rows to the tables of results; what is there is not run again.
+
+    Example: nsvae reproduce shift sources --n-train 10000 --epochs 5 --workers 2
+    """
+    try:
+        planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, preset=preset)]
+        rows = experiments.reproduce(planned, root, work, out, workers)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    for row in rows.to_dict("records"):
+        run = f"{row['inlier']} {row['noise']} {row['negatives']} shift {row['shift']:g} seed {row['seed']}"
+        typer.echo(f"{run} against {row['ood']}: AUROC {row['score']} {row['auroc']:.3f}")

@@ -1,0 +1,424 @@
+"""Experiments as data: which models are trained, on what they are scored, and the table of results.
+
+A `Run` is one training. An experiment is a list of runs; `reproduce` carries them out, several at a time, and writes
+one row per (run, OOD set, score). Interrupted, it goes on where it was; what is in the table is not run again.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .checkpoints import write_whole
+from .data import ImageData, load
+from .evaluation import auroc_monitor, evaluate
+from .files import SETS
+from .negatives import FromImages, Generated, Mixture, Negatives, NoisyInliers, UniformNoise
+from .objectives import ELBO, Adversarial, NegativePrior, Objective, UpperBound
+from .scores import score
+from .training import History, fit
+from .vae import VAE, best_device
+
+RESULTS = Path(__file__).parent / "assets" / "results"
+# The test sets that every model is scored on; 10,000 images of each, as in the paper, or what there is.
+TEST_SETS = {1: ("FashionMNIST", "MNIST", "EMNIST-Letters", "KMNIST", "Glyphs")}
+N_TEST = 10_000
+# Test images of each set for AUROC per epoch, of runs whose AUROC moves from epoch to epoch.
+N_MONITORED = 2_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: on which images, with which noise model, negatives and objective, and for how long.
+
+    negatives: "none"; names of image sets, joined by "+" ("KMNIST+FashionMNIST"); "uniform-noise", "noisy-inliers";
+        "generated" (the model's own images, the decoder not playing), "fixed-generator" (images of a trained plain
+        VAE, the same run without negatives), "adversarial".
+    shift: of the negative prior.
+    bound_samples: 0 for the negative prior; K >= 1 for the upper bound EUBO_K with its default margin instead.
+    """
+
+    inlier: str
+    noise: str = "bernoulli"
+    negatives: str = "none"
+    shift: float = 8.0
+    bound_samples: int = 0
+    spectral_norm: bool = False
+    n_train: int = 60_000
+    epochs: int = 10
+    batch_size: int = 50
+    lr: float = 3e-4
+    optimizer: str = "rmsprop"
+    preset: str = "light"
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """A file name: INLIER_NOISE_NEGATIVES, then every other field that is not at its default."""
+        parts = [self.inlier, self.noise, self.negatives]
+        for field in fields(self)[3:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                parts.append(f"{field.name}={value}")
+        return "_".join(parts)
+
+    @property
+    def objective(self) -> Objective:
+        """What the run minimises."""
+        if self.negatives == "none":
+            return ELBO()
+        if self.negatives == "adversarial":
+            return Adversarial(self.shift)
+        return UpperBound(self.bound_samples) if self.bound_samples else NegativePrior(self.shift)
+
+    @property
+    def negative_sets(self) -> list[str]:
+        """Names of the image sets among the negatives."""
+        return [name for name in self.negatives.split("+") if name in SETS]
+
+
+RUN_FIELDS = [field.name for field in fields(Run)]
+
+
+def runs(experiment: str, n_train: int = 60_000, epochs: int = 10, seeds: int = 1, **settings: Any) -> list[Run]:
+    """The runs of an experiment, in the order in which they are carried out.
+
+    Args:
+        experiment: a name in `EXPERIMENTS`.
+        n_train, epochs, settings: put into every run (see `Run`).
+        seeds: so many of each, with seeds 0, 1, ...
+
+    Raises:
+        ValueError: no such experiment, seeds < 1.
+    """
+    if experiment not in EXPERIMENTS:
+        raise ValueError(f"unknown experiment {experiment!r}; known: {', '.join(EXPERIMENTS)}")
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    listed = [replace(run, n_train=n_train, epochs=epochs, **settings) for run in EXPERIMENTS[experiment]]
+    return [replace(run, seed=seed) for seed in range(seeds) for run in listed]
+
+
+_GREY = ("FashionMNIST", "MNIST", "EMNIST-Letters")
+# The paper's Table I in its cheapest order: a model without negatives, or an adversarial one, serves two OOD sets; an
+# auxiliary set is whichever of the three is neither inlier nor OOD set.
+_TABLE_I = [
+    Run(inlier, noise, negatives)
+    for inlier in _GREY
+    for noise in ("bernoulli", "gaussian")
+    for negatives in ("none", *(other for other in _GREY if other != inlier), "adversarial")
+]
+EXPERIMENTS: Mapping[str, Sequence[Run]] = {
+    "I": _TABLE_I,
+    "III": [
+        Run("FashionMNIST", negatives=negatives)
+        for negatives in ("none", "uniform-noise", "noisy-inliers", "KMNIST", "adversarial")
+    ],
+    "sources": [
+        Run("FashionMNIST", negatives=negatives)
+        for negatives in (
+            *("none", "EMNIST-Letters", "KMNIST", "Glyphs", "uniform-noise", "noisy-inliers", "generated"),
+            *("fixed-generator", "EMNIST-Letters+uniform-noise"),
+        )
+    ],
+    "shift": [Run("FashionMNIST", negatives="EMNIST-Letters", shift=shift) for shift in (2.0, 4.0, 6.0, 8.0, 10.0)],
+    "several-sets": [
+        Run("EMNIST-Letters", negatives=negatives)
+        for negatives in ("none", "FashionMNIST", "KMNIST", "FashionMNIST+KMNIST")
+    ],
+    "adversarial": [Run("FashionMNIST", negatives="adversarial")],
+    "adversarial-variants": [
+        Run("FashionMNIST", negatives="adversarial", spectral_norm=True),
+        Run("FashionMNIST", negatives="adversarial", lr=1e-4),
+    ],
+    "upper-bound": [Run("FashionMNIST", negatives="EMNIST-Letters", bound_samples=k) for k in (1, 4)],
+}
+
+
+def train(
+    run: Run,
+    root: str | Path | None,
+    work: Path,
+    callback: Callable[[VAE, dict[str, float]], None] | None = None,
+    progress: bool = True,
+) -> tuple[VAE, History]:
+    """Carry out the training of a run on the full real images; it resumes from its checkpoint in `work`, if any.
+
+    Returns:
+        The model, with the run, its data, device and time in `provenance`, and the history.
+
+    Raises:
+        FileNotFoundError: the images are not there.
+        ValueError: there are fewer images than the run says, or a field of the run cannot work.
+    """
+    images = load(run.inlier, root, sample=False, n_train=run.n_train)
+    negatives = _negatives(run, root, work, progress)
+    vae = VAE.for_images(images.shape, run.noise, preset=run.preset, seed=run.seed, spectral_norm=run.spectral_norm)
+    history = fit(
+        vae,
+        images,
+        run.objective,
+        negatives,
+        epochs=run.epochs,
+        batch_size=run.batch_size,
+        lr=run.lr,
+        optimizer=run.optimizer,
+        seed=run.seed,
+        checkpoint=work / f"{run.name}.training.safetensors",
+        progress=progress,
+        callback=callback,
+    )
+    vae.provenance = asdict(run) | {
+        "data": images.source,
+        "negative_data": repr(negatives) if negatives else "",
+        "device": str(best_device()),
+        "seconds": round(sum(history["seconds"])),
+        "history": [{k: round(v, 4) for k, v in row.items()} for row in history.rows],
+        "date": date.today().isoformat(),
+    }
+    return vae, history
+
+
+def _negatives(run: Run, root: str | Path | None, work: Path, progress: bool) -> Negatives | None:
+    """Where the run's negatives come from.
+
+    Raises:
+        ValueError: a name that is no source of negatives.
+    """
+    if not run.objective.uses_negatives:
+        return None
+    if run.negatives == "fixed-generator":
+        return Generated(train(replace(run, negatives="none"), root, work, progress=progress)[0])
+    made = {"uniform-noise": UniformNoise, "noisy-inliers": NoisyInliers, "generated": Generated}
+    sources: list[Negatives] = []
+    for name in run.negatives.split("+"):
+        if name in made:
+            sources.append(made[name]())
+        elif name in SETS:
+            sources.append(FromImages(_negative_images(name, root)))
+        else:
+            raise ValueError(
+                f"unknown negatives {name!r}; known: none, {', '.join(made)}, fixed-generator, adversarial, "
+                f"and the image sets {', '.join(SETS)}"
+            )
+    return sources[0] if len(sources) == 1 else Mixture(*sources)
+
+
+def _negative_images(name: str, root: str | Path | None) -> Tensor:
+    """Training images; the test images of a set whose training part is not at hand (it is then not scored)."""
+    images = load(name, root, sample=False)
+    return images.train if len(images.train) else images.test
+
+
+def evaluations(
+    vae: VAE, inlier_name: str, root: str | Path | None, without: Iterable[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """How well a model separates its test images from each other test set: one dictionary per (OOD set, score).
+
+    Test sets whose images are not at hand are left out, and those in `without`.
+
+    Raises:
+        FileNotFoundError: the model's own test images are not there.
+    """
+    inlier = _test_set(inlier_name, root)
+    inlier_scores = score(vae, inlier.test)
+    for ood in _ood_sets((name for name in TEST_SETS[vae.shape[0]] if name not in {inlier_name, *without}), root):
+        ood_scores = score(vae, ood.test)
+        for which in inlier_scores:
+            result = evaluate(inlier_scores[which], ood_scores[which])
+            yield {
+                "ood": ood.name,
+                "score": which,
+                "auroc": round(result.auroc, 4),
+                "auroc_low": round(result.auroc_interval[0], 4),
+                "auroc_high": round(result.auroc_interval[1], 4),
+                "aupr": round(result.aupr, 4),
+                "fpr95": round(result.fpr95, 4),
+                "n_inlier": result.n_inlier,
+                "n_ood": result.n_ood,
+                "inlier_source": inlier.source,
+                "ood_source": ood.source,
+            }
+
+
+def _test_set(name: str, root: str | Path | None, n: int = N_TEST) -> ImageData:
+    """The first n test images in the order of `load`, or all where there are fewer; no training images."""
+    images = load(name, root, sample=False, n_train=0)
+    return images if len(images.test) <= n else load(name, root, sample=False, n_train=0, n_test=n)
+
+
+def _ood_sets(names: Iterable[str], root: str | Path | None, n: int = N_TEST) -> Iterator[ImageData]:
+    """The test sets whose images are at hand."""
+    for name in names:
+        try:
+            yield _test_set(name, root, n)
+        except FileNotFoundError:
+            continue
+
+
+def results(path: Path = RESULTS / "runs.csv") -> pd.DataFrame:
+    """The results of all runs that were carried out: one row per (run, OOD set, score).
+
+    Columns: the fields of `Run`; `ood`, `score` ("bpd" or "kl"), `auroc` with its 95 % bootstrap interval `auroc_low`,
+    `auroc_high`, `aupr`, `fpr95` (see `evaluation.Evaluation`), `n_inlier`, `n_ood`, `inlier_source`, `ood_source`; and
+    how the run was made: `data`, `negative_data`, `device`, `seconds`, `date`, `torch`, `nsvae_lib`.
+    """
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def epochs(path: Path = RESULTS / "epochs.csv") -> pd.DataFrame:
+    """The runs epoch by epoch: one row per (run, epoch), with the fields of `Run` and the columns of `History`.
+
+    Adversarial runs also have `auroc_bpd NAME` and `auroc_kl NAME` on 2,000 test images of each of two sets.
+    """
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def write_rows(rows: Sequence[dict[str, Any]], path: Path, key: Sequence[str]) -> None:
+    """Put rows into a CSV table in place of those that agree with them in the columns `key`; written whole."""
+    table = pd.DataFrame(rows)
+    if path.exists():
+        old = pd.read_csv(path, keep_default_na=False, dtype=str)
+        replaced = set(table[[*key]].astype(str).itertuples(index=False, name=None))
+        kept = [row not in replaced for row in old[[*key]].itertuples(index=False, name=None)]
+        table = pd.concat([old[kept], table.astype(str).replace("nan", "")], ignore_index=True)
+    with write_whole(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def reproduce(
+    planned: Sequence[Run],
+    root: str | Path | None = None,
+    work: Path = Path("runs"),
+    out: Path = RESULTS,
+    workers: int = 1,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Carry out runs, several at a time, and write their rows to `out`; runs whose rows are there are left out.
+
+    A run that is interrupted goes on from its last epoch when `reproduce` is called again. A run's rows are written
+    together, after its training, or not at all.
+
+    Args:
+        planned: runs, carried out in this order; see `runs`.
+        root: folder with the image sets; default: NSVAE_DATA.
+        work: folder for checkpoints.
+        out: folder of the tables runs.csv and epochs.csv.
+        workers: trainings at a time; they share the processor's cores. On a GPU: 1.
+        progress: show a progress bar over all epochs.
+
+    Returns:
+        The rows of `planned`, as in `results`.
+
+    Raises:
+        FileNotFoundError: images that are not there.
+        ValueError: workers < 1, or a run that cannot work.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    planned = list(dict.fromkeys(planned))
+    table = out / "runs.csv"
+    done = _runs_in(table)
+    missing = [run for run in planned if run not in done]
+    # Fresh interpreters: PyTorch's threads do not survive a fork.
+    context = get_context("spawn")
+    reports = context.Queue()
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with (
+        ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool,
+        tqdm(total=sum(run.epochs for run in missing), unit="epoch", disable=not progress) as bar,
+    ):
+        pending = {pool.submit(carry_out, run, root, work) for run in missing}
+        try:
+            while pending:
+                finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                _advance(bar, reports)
+                for future in finished:
+                    rows, by_epoch = future.result()
+                    write_rows(by_epoch, out / "epochs.csv", [*RUN_FIELDS, "epoch"])
+                    write_rows(rows, table, [*RUN_FIELDS, "ood", "score"])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        _advance(bar, reports)
+    rows = results(table)
+    wanted = set(planned)
+    return rows[[run in wanted for run in _as_runs(rows)]]
+
+
+def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Train a run and score its model: its rows for runs.csv and for epochs.csv."""
+    reported = 0
+    monitor = _monitor(run, root)
+
+    def after_epoch(vae: VAE, row: dict[str, float]) -> None:
+        nonlocal reported
+        if monitor is not None:
+            monitor(vae, row)
+        _report(int(row["epoch"]) - reported)
+        reported = int(row["epoch"])
+
+    vae, history = train(run, root, work, callback=after_epoch, progress=False)
+    _report(run.epochs - reported)
+    made = {key: vae.provenance[key] for key in ("data", "negative_data", "device", "seconds", "date")}
+    made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib")}
+    # A set whose test images may have served as negatives cannot also be what was never seen.
+    without = [name for name in run.negative_sets if not len(load(name, root, sample=False).train)]
+    rows = [asdict(run) | row | made for row in evaluations(vae, run.inlier, root, without)]
+    by_epoch = [asdict(run) | {k: round(v, 4) for k, v in row.items()} for row in history.rows]
+    return rows, by_epoch
+
+
+def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, float]], None] | None:
+    """AUROC after each epoch, for the runs where it moves most."""
+    if run.negatives != "adversarial":
+        return None
+    others = _ood_sets((name for name in _GREY if name != run.inlier), root, N_MONITORED)
+    return auroc_monitor(_test_set(run.inlier, root, N_MONITORED).test, {ood.name: ood.test for ood in others})
+
+
+_reports: Any = None
+
+
+def _start_worker(reports: Any, threads: int) -> None:
+    global _reports
+    _reports = reports
+    torch.set_num_threads(threads)
+
+
+def _report(epochs: int) -> None:
+    if _reports is not None and epochs:
+        _reports.put(epochs)
+
+
+def _advance(bar: Any, reports: Any) -> None:
+    """Move the bar by what the workers have reported since."""
+    while True:
+        try:
+            bar.update(reports.get_nowait())
+        except Empty:
+            return
+
+
+def _runs_in(table: Path) -> set[Run]:
+    return set(_as_runs(results(table))) if table.exists() else set()
+
+
+def _as_runs(rows: pd.DataFrame) -> list[Run]:
+    kinds = {name: type(value) for name, value in asdict(Run("")).items()}
+    columns = {
+        name: [str(value) == "True" if kind is bool else kind(value) for value in rows[name]]
+        for name, kind in kinds.items()
+    }
+    return [Run(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]

@@ -1,0 +1,242 @@
+"""Experiments: what is planned, carried out, written, resumed."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nsvae_lib import (
+    ELBO,
+    Adversarial,
+    FromImages,
+    Generated,
+    Mixture,
+    NegativePrior,
+    UpperBound,
+    cli,
+    experiments,
+    load,
+)
+from nsvae_lib.experiments import EXPERIMENTS, RUN_FIELDS, Run, reproduce, runs, write_rows
+
+SMALL = {"n_train": 60, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder with small real image sets, in the layout of full ones."""
+    folder = tmp_path_factory.mktemp("image sets")
+    for name in ("FashionMNIST", "MNIST"):
+        images = load(name, sample=True, n_train=60, n_test=30)
+        idx(folder / name / "raw" / "train-images-idx3-ubyte", images.train)
+        idx(folder / name / "raw" / "t10k-images-idx3-ubyte", images.test)
+    idx(folder / "KMNIST" / "raw" / "t10k-images-idx3-ubyte", load("MNIST", sample=True, n_test=40).test)
+    return folder
+
+
+def idx(path, images):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = images[:, 0].numpy()
+    path.write_bytes(b"\0\0\x08\x03" + np.array(array.shape, ">i4").tobytes() + array.tobytes())
+
+
+# --- runs ------------------------------------------------------------------------------------------
+
+
+def test_the_papers_table_needs_these_runs():
+    planned = runs("I")
+    assert len(planned) == len(set(planned)) == 3 * 2 * 4
+    assert Run("EMNIST-Letters", "gaussian", "FashionMNIST") in planned
+    assert all(run.n_train == 60_000 for run in planned)
+
+
+def test_each_seed_is_carried_out_once_for_all_models_before_the_next():
+    planned = runs("shift", seeds=2, **SMALL)
+    assert [run.seed for run in planned] == [0] * 5 + [1] * 5
+    assert {run.shift for run in planned} == {2, 4, 6, 8, 10}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_names_of_runs_differ_and_are_file_names(experiment):
+    planned = runs(experiment, seeds=2)
+    names = {run.name for run in planned}
+    assert len(names) == len(set(planned))
+    assert not any("/" in name or " " in name for name in names)
+
+
+def test_unknown_experiment_lists_the_known():
+    with pytest.raises(ValueError, match="unknown experiment 'IV'; known: I, "):
+        runs("IV")
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        runs("I", seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("run", "objective", "sources"),
+    [
+        (Run("MNIST"), ELBO(), None),
+        (Run("MNIST", negatives="adversarial", shift=5), Adversarial(5), None),
+        (Run("MNIST", negatives="FashionMNIST", shift=2), NegativePrior(2), FromImages),
+        (Run("MNIST", negatives="FashionMNIST+uniform-noise"), NegativePrior(8), Mixture),
+        (Run("MNIST", negatives="FashionMNIST", bound_samples=4), UpperBound(4), FromImages),
+        (Run("MNIST", negatives="generated"), NegativePrior(8), Generated),
+    ],
+    ids=lambda value: value.negatives if isinstance(value, Run) else "",
+)
+def test_objective_and_negatives_of_a_run(root, tmp_path, run, objective, sources):
+    assert run.objective == objective
+    negatives = experiments._negatives(run, root, tmp_path, False)
+    assert negatives is None if sources is None else isinstance(negatives, sources)
+
+
+def test_unknown_negatives_list_the_known(root, tmp_path):
+    with pytest.raises(ValueError, match="unknown negatives 'mist'; known: none, uniform-noise"):
+        experiments.train(Run("MNIST", negatives="mist", **SMALL), root, tmp_path)
+
+
+def test_the_fixed_generator_is_the_same_run_without_negatives(root, tmp_path):
+    run = Run("MNIST", negatives="fixed-generator", **SMALL)
+    generated = experiments._negatives(run, root, tmp_path, False)
+    plain, _ = experiments.train(Run("MNIST", **SMALL), root, tmp_path, progress=False)
+    for one, other in zip(generated.generator_vae.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+# --- carrying out ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def carried_out(root, tmp_path_factory):
+    """The folder of the tables, and the rows, of four runs."""
+    out = tmp_path_factory.mktemp("out")
+    planned = [
+        Run("FashionMNIST", negatives=negatives, **SMALL) for negatives in ("none", "MNIST", "KMNIST", "adversarial")
+    ]
+    rows = reproduce(planned, root, out / "work", out, workers=2, progress=False)
+    return out, planned, rows
+
+
+def test_one_row_for_each_run_ood_set_and_score(carried_out):
+    _, planned, rows = carried_out
+    assert not rows.duplicated([*RUN_FIELDS, "ood", "score"]).any()
+    found = rows.groupby("negatives")["ood"].unique().map(set).to_dict()
+    everything = {"MNIST", "KMNIST", "Glyphs"}
+    # KMNIST has its test images alone here: as negatives they are seen, and not scored.
+    assert found == {"none": everything, "MNIST": everything, "KMNIST": {"MNIST", "Glyphs"}, "adversarial": everything}
+    assert rows["auroc"].between(0, 1).all()
+    assert {"data", "negative_data", "device", "seconds", "date", "torch", "nsvae_lib"} <= set(rows)
+    assert set(experiments._as_runs(rows)) == set(planned)
+
+
+def test_every_epoch_has_a_row_and_adversarial_runs_their_auroc(carried_out):
+    out, _, _ = carried_out
+    table = experiments.epochs(out / "epochs.csv")
+    assert table.groupby("negatives")["epoch"].apply(list).map(lambda found: found == [1, 2]).all()
+    assert table.loc[table["negatives"] == "adversarial", "auroc_kl MNIST"].between(0, 1).all()
+    assert table.loc[table["negatives"] == "none", "auroc_kl MNIST"].isna().all()
+
+
+def test_what_is_in_the_table_is_not_run_again(carried_out, root, tmp_path):
+    out, planned, _ = carried_out
+    before = (out / "runs.csv").read_bytes()
+    again = reproduce(planned[:1], tmp_path / "no images here", tmp_path / "no work", out, progress=False)
+    assert (out / "runs.csv").read_bytes() == before
+    assert set(again["negatives"]) == {"none"}
+
+
+def test_a_killed_run_goes_on_to_the_same_rows(carried_out, root, tmp_path):
+    _, _, undisturbed = carried_out
+    script = (
+        "import sys; from nsvae_lib.experiments import Run, carry_out; from pathlib import Path\n"
+        "carry_out(Run('FashionMNIST', negatives='MNIST', n_train=60, epochs=2), sys.argv[1], Path(sys.argv[2]))"
+    )
+    work = tmp_path / "work"
+    process = subprocess.Popen([sys.executable, "-c", script, str(root), str(work)])
+    try:
+        deadline = time.monotonic() + 120
+        while not list(work.glob("*.training.safetensors")) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    run = Run("FashionMNIST", negatives="MNIST", **SMALL)
+    rows = reproduce([run], root, work, tmp_path / "out", progress=False)
+    expected = undisturbed[undisturbed["negatives"] == "MNIST"]
+    assert rows["auroc"].tolist() == pytest.approx(expected["auroc"].tolist(), abs=2e-3)  # other numbers of threads
+
+
+def test_absent_images_are_named_before_anything_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match="MNIST"):
+        reproduce([Run("MNIST", **SMALL)], tmp_path / "empty", tmp_path / "work", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_are_checked(tmp_path):
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        reproduce([], workers=0)
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+
+def test_rows_replace_those_of_the_same_key_and_new_columns_are_added(tmp_path):
+    path = tmp_path / "table.csv"
+    write_rows([{"a": "x", "b": 1.5, "value": 1}, {"a": "y", "b": 2.0, "value": 2}], path, ["a", "b"])
+    write_rows([{"a": "x", "b": 1.5, "value": 3, "more": 0.5}], path, ["a", "b"])
+    table = pd.read_csv(path)
+    assert table["value"].tolist() == [2, 3]
+    assert table["more"].isna().tolist() == [True, False]
+
+
+def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    write_rows([{"a": 1}], path, ["a"])
+
+    def fail(self, target, index):
+        target.write_text("half of")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_rows([{"a": 2}], path, ["a"])
+    assert path.read_text() == "a\n1\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_tables_in_the_package_are_sound():
+    table = experiments.results()
+    assert table["auroc"].between(0, 1).all() and (table["inlier"] != table["ood"]).all()
+    assert not table.duplicated([*RUN_FIELDS, "ood", "score"]).any()
+    assert not experiments.epochs().duplicated([*RUN_FIELDS, "epoch"]).any()
+
+
+# --- command ---------------------------------------------------------------------------------------
+
+
+def test_reproduce_command(carried_out, root, tmp_path):
+    out, _, _ = carried_out
+    copy = shutil.copytree(out, tmp_path / "out")
+    options = [
+        "--n-train",
+        "60",
+        "--epochs",
+        "2",
+        "--root",
+        str(root),
+        "--out",
+        str(copy),
+        "--work",
+        str(copy / "work"),
+    ]
+    result = CliRunner().invoke(cli.app, ["reproduce", "III", *options])
+    assert result.exit_code == 0, result.output
+    assert "FashionMNIST bernoulli uniform-noise shift 8 seed 0 against MNIST: AUROC kl" in result.output
+    unknown = CliRunner().invoke(cli.app, ["reproduce", "IX", *options])
+    assert unknown.exit_code == 2 and "known: I, " in unknown.output
