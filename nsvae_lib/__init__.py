@@ -1,6 +1,16 @@
 """Negative sampling in variational autoencoders: a small library to read, and the book's engine."""
 
-from .bounds import bits_per_dim, cubo, effective_sample_size, elbo, eubo, iwae, kl_divergence, log_weights
+from .bounds import (
+    bits_per_dim,
+    cubo,
+    effective_sample_size,
+    elbo,
+    eubo,
+    iwae,
+    kl_divergence,
+    log_weights,
+    refit_posterior,
+)
 from .data import ImageData, available, load
 from .evaluation import Evaluation, auroc, auroc_monitor, evaluate
 from .linear_gaussian import LinearGaussian
@@ -47,5 +57,6 @@ __all__ = [
     "pretrained",
     "pretrained_names",
     "prior_distance",
+    "refit_posterior",
     "score",
 ]

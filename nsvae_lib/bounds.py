@@ -27,13 +27,47 @@ def draw_latents(q: Normal, samples: int, generator: torch.Generator | None = No
     return q.mean + q.stddev * noise
 
 
-def log_weights(vae: VAE, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-    """log w = log p(x|z) + log p(z) - log q(z|x), z from q(z|x): images [N, C, H, W] in [0, 1] -> [S, N], nats."""
+def log_weights(
+    vae: VAE, x: Tensor, samples: int, generator: torch.Generator | None = None, q: Normal | None = None
+) -> Tensor:
+    """log w = log p(x|z) + log p(z) - log q(z), z from q: images [N, C, H, W] in [0, 1] -> [S, N], nats.
+
+    q: Normal [N, D], one for each image; default: the encoder's posterior q(z|x).
+    """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
-    q = vae.encode(x)
+    q = q or vae.encode(x)
     z = draw_latents(q, samples, generator)
     return vae.decode(z).log_prob(x) + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
+
+
+def refit_posterior(
+    vae: VAE, x: Tensor, steps: int = 300, lr: float = 0.05, generator: torch.Generator | None = None
+) -> Normal:
+    """The posterior fitted to each image by itself: the ELBO is maximised over mean and scale, the decoder fixed.
+
+    What the ELBO gains by it is the encoder's amortisation gap (Cremer, Li and Duvenaud, 2018). Chapters 4 and 5.
+
+    Args:
+        vae: the model; its parameters do not change.
+        x: images [N, C, H, W] in [0, 1].
+        steps: of Adam, each with one draw of z per image.
+        lr: its learning rate.
+        generator: source of the draws.
+
+    Returns:
+        Normal [N, D]; pass it as `q` to `log_weights`.
+    """
+    start = vae.encode(x)
+    mean, log_std = (t.detach().clone().requires_grad_() for t in (start.mean, start.stddev.log()))
+    optimizer = torch.optim.Adam([mean, log_std], lr)
+    for _ in range(steps):
+        q = Normal(mean, log_std.exp(), validate_args=False)
+        z = draw_latents(q, 1, generator)[0]
+        loss = (kl_divergence(q, vae.prior) - vae.decode(z).log_prob(x)).sum()
+        mean.grad, log_std.grad = torch.autograd.grad(loss, (mean, log_std))
+        optimizer.step()
+    return Normal(mean.detach(), log_std.detach().exp(), validate_args=False)
 
 
 def elbo(log_w: Tensor) -> Tensor:

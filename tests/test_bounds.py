@@ -19,8 +19,10 @@ from nsvae_lib.bounds import (
     iwae,
     kl_divergence,
     log_weights,
+    refit_posterior,
 )
 from nsvae_lib.linear_gaussian import LinearGaussian
+from nsvae_lib.vae import VAE
 
 number = st.floats(-4, 4)
 scale = st.floats(0.1, 4)
@@ -205,3 +207,19 @@ def test_the_printed_loss_is_evidence_times_eubo_and_vanishes_on_images():
 def test_cubo_order():
     with pytest.raises(ValueError, match="at least 1, got 0.5"):
         cubo(torch.zeros(2, 1), 0.5)
+
+
+def test_refitted_posterior_reaches_the_best_elbo_and_leaves_the_model_alone():
+    vae = VAE.for_images((1, 28, 28), seed=0)
+    before = [p.clone() for p in vae.parameters()]
+    x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    q = refit_posterior(vae, x, steps=400, generator=torch.Generator().manual_seed(2))
+    assert all(torch.equal(p, old) for p, old in zip(vae.parameters(), before, strict=True))
+    assert all(p.grad is None for p in vae.parameters())
+    with torch.no_grad():
+        bounds = [elbo(log_weights(vae, x, 500, torch.Generator().manual_seed(3), q=p)) for p in (q, vae.encode(x))]
+        # Around the optimum, every other mean is worse.
+        for step in (-0.3, 0.3):
+            moved = Normal(q.mean + step, q.stddev)
+            assert (elbo(log_weights(vae, x, 500, torch.Generator().manual_seed(3), q=moved)) < bounds[0]).all()
+    assert (bounds[0] > bounds[1]).all()
