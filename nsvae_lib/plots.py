@@ -387,3 +387,55 @@ def score_scatter(
         if handle is not None:
             handle.set_alpha(1)
     return _figure_of(ax)
+
+
+def adversarial_game(image: Tensor, generated: Tensor) -> Figure:
+    """The two moves of adversarial training, with an inlier and a generated image, both [C, H, W]. See chapter 6.
+
+    Thick frames learn in that move, thin ones are only looked through; grey arrows show the gradient's way.
+    """
+    fig, (ax,) = new_figure(height=4.2, width=6.2)
+    ax.set(xlim=(0, 10), ylim=(0, 6.8))
+    ax.set_axis_off()
+
+    def box(x: float, y: float, text: str, learns: bool = False) -> None:
+        frame = {"boxstyle": "round,pad=0.5", "facecolor": "0.95", "edgecolor": "black" if learns else "0.6"}
+        ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=frame | {"linewidth": 2.5 if learns else 0.8})
+
+    def picture(pixels: Tensor, x: float, y: float, text: str) -> None:
+        array = to_float(pixels.detach().cpu()).permute(1, 2, 0).numpy()
+        inset = ax.inset_axes((x - 0.55, y - 0.65, 1.1, 1.3), transform=ax.transData)
+        inset.imshow(array.squeeze(-1) if array.shape[-1] == 1 else array, cmap="gray", vmin=0, vmax=1)
+        inset.set_axis_off()
+        ax.text(x, y - 0.7, text, ha="center", va="top", fontsize=8)
+
+    def arrow(x: float, y: float, to_x: float, to_y: float, line: str = "-", color: str = "0.2") -> None:
+        style = {"arrowstyle": "-|>", "linewidth": 1.5, "linestyle": line, "color": color}
+        ax.annotate("", (to_x, to_y), (x, y), arrowprops=style)
+
+    def gradient(x: float, to_x: float, y: float) -> None:
+        arrow(x, y, to_x, y, "--", "0.5")
+        ax.text((x + to_x) / 2, y + 0.05, "gradient", ha="center", va="bottom", fontsize=8, color="0.35")
+
+    ax.text(0, 6.7, "1. the encoder moves", fontsize=10)
+    picture(image, 1.2, 5.85, "real")
+    picture(generated, 1.2, 4.0, "generated, held fixed")
+    box(4.8, 4.9, "encoder", learns=True)
+    box(8.6, 5.7, "prior at 0")
+    box(8.6, 4.1, "negative prior at s")
+    arrow(2.0, 5.7, 3.95, 5.1)
+    arrow(5.65, 5.1, 7.6, 5.7)
+    arrow(2.0, 4.1, 3.95, 4.7, ":")
+    arrow(5.65, 4.7, 7.0, 4.1, ":")
+    gradient(8.6, 4.8, 3.2)
+
+    ax.text(0, 2.4, "2. the decoder moves", fontsize=10)
+    box(0.9, 1.4, "z from\nprior")
+    box(3.1, 1.4, "decoder", learns=True)
+    picture(generated, 5.1, 1.4, "generated")
+    box(7.0, 1.4, "encoder")
+    box(9.1, 1.4, "prior\nat 0")
+    for start, end in ((1.5, 2.25), (3.95, 4.5), (5.7, 6.15), (7.85, 8.5)):
+        arrow(start, 1.4, end, 1.4)
+    gradient(9.1, 3.1, 0.05)
+    return fig
