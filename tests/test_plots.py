@@ -118,3 +118,13 @@ def test_heat_maps_put_each_pair_in_its_cell():
         ((2.5, 0.5), "0.30"), ((0.5, 1.5), "0.20"), ((1.5, 1.5), "0.10"),
     }  # fmt: skip
     assert [text.get_text() for text in kl.texts] == ["0.90"]
+
+
+def test_the_game_shows_both_images_and_who_learns_in_which_move():
+    image, generated = torch.zeros(1, 4, 4), torch.ones(1, 4, 4)
+    (ax,) = plots.adversarial_game(image, generated).axes
+    drawn = [inset.images[0].get_array().mean() for inset in ax.child_axes]
+    assert drawn == [0, 1, 1]
+    frames = [(text.get_text(), text.get_bbox_patch().get_linewidth()) for text in ax.texts if text.get_bbox_patch()]
+    learning = [name for name, width in frames if width == max(width for _, width in frames)]
+    assert learning == ["encoder", "decoder"]
