@@ -121,13 +121,24 @@ def score_histograms(
     return _figure_of(ax)
 
 
-def auroc_heatmap(table: pd.DataFrame, title: str = "", *, ax: Axes | None = None, center: float = 0.5) -> Figure:
+def auroc_heatmap(
+    table: pd.DataFrame,
+    title: str = "",
+    *,
+    ax: Axes | None = None,
+    center: float = 0.5,
+    starred: pd.DataFrame | None = None,
+) -> Figure:
     """A table of AUROCs as a heat map with the numbers in it: rows = inlier sets, columns = OOD sets, NaN left blank.
 
     Blue: separated as wanted (1). Red: the wrong way round (0). White: guessing (0.5).
+    A number gets a star where `starred`, a table of the same form, is True.
     """
     ax = new_figure(height=0.55 * len(table) + 1.2)[1][0] if ax is None else ax
-    options = {"annot": True, "fmt": ".2f", "vmin": 0, "vmax": 1, "center": center, "cmap": "RdBu", "linewidths": 1}
+    numbers = table.map("{:.2f}".format)
+    if starred is not None:
+        numbers = numbers.where(~starred, numbers + "*")
+    options = {"annot": numbers, "fmt": "", "vmin": 0, "vmax": 1, "center": center, "cmap": "RdBu", "linewidths": 1}
     sns.heatmap(table, ax=ax, cbar=False, annot_kws={"fontsize": 9}, **options)
     ax.set(title=title, xlabel=table.columns.name or "out-of-distribution set", ylabel=table.index.name or "trained on")
     ax.tick_params(length=0)
@@ -439,3 +450,37 @@ def adversarial_game(image: Tensor, generated: Tensor) -> Figure:
         arrow(start, 1.4, end, 1.4)
     gradient(9.1, 3.1, 0.05)
     return fig
+
+
+def plane_map(
+    values: ArrayLike,
+    inliers: ArrayLike,
+    negatives: ArrayLike | None = None,
+    *,
+    levels: Sequence[float],
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure:
+    """A score over the unit square, shaded (dark = high) with lines at `levels`, and the points that taught it.
+
+    Args:
+        values: [G, G], on an even grid over the square; the first row is its lower edge.
+        inliers: points [N, 2], drawn as dots.
+        negatives: points [M, 2], drawn as crosses.
+        levels: rising; each is written on its line.
+        title: of the panel.
+        ax: where to draw; default: a new figure.
+    """
+    ax = new_figure(height=2.8, width=2.8)[1][0] if ax is None else ax
+    values = np.asarray(values, dtype=float)
+    grid = np.linspace(0, 1, len(values))
+    greys = mpl.colormaps["Greys"](np.linspace(0, 0.55, len(levels) + 1))
+    ax.contourf(grid, grid, values, levels=levels, colors=greys, extend="both")
+    drawn = ax.contour(grid, grid, values, levels=levels, colors="0.2", linewidths=0.8)
+    if negatives is not None:
+        ax.plot(*np.asarray(negatives).T, "x", color=COLORS[3], markersize=3, markeredgewidth=0.7)
+    ax.plot(*np.asarray(inliers).T, ".", color=COLORS[0], markersize=2)
+    ax.clabel(drawn, fontsize=7, fmt="%g")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], aspect="equal")
+    ax.set_title(title, fontsize=9)
+    return _figure_of(ax)

@@ -128,3 +128,23 @@ def test_the_game_shows_both_images_and_who_learns_in_which_move():
     frames = [(text.get_text(), text.get_bbox_patch().get_linewidth()) for text in ax.texts if text.get_bbox_patch()]
     learning = [name for name, width in frames if width == max(width for _, width in frames)]
     assert learning == ["encoder", "decoder"]
+
+
+def test_heatmap_stars_the_cells_asked_for_and_leaves_missing_ones_blank():
+    table = pd.DataFrame({"MNIST": [0.25, 1.0], "KMNIST": [0.5, np.nan]}, index=["none", "KMNIST"])
+    seen = pd.DataFrame({"MNIST": [False, False], "KMNIST": [True, True]}, index=table.index)
+    (ax,) = plots.auroc_heatmap(table, starred=seen).axes
+    assert [text.get_text() for text in ax.texts] == ["0.25", "0.50*", "1.00"]
+
+
+def test_plane_map_has_lines_at_its_levels_and_all_points():
+    grid = np.linspace(0, 1, 21)
+    inliers, negatives = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]), np.array([[0.9, 0.1]])
+    (ax,) = plots.plane_map(np.add.outer(grid, 2 * grid), inliers, negatives, levels=[1.0, 2.0]).axes
+    crosses, dots = ax.lines
+    assert (crosses.get_marker(), dots.get_marker()) == ("x", ".")
+    assert np.allclose(dots.get_xydata(), inliers) and np.allclose(crosses.get_xydata(), negatives)
+    for level, path in zip([1.0, 2.0], ax.collections[-1].get_paths(), strict=True):
+        vertices = path.vertices[~np.isnan(path.vertices).any(1)]
+        assert np.allclose(vertices[:, 1] + 2 * vertices[:, 0], level, atol=1e-6)  # columns are x, rows are y
+    assert {text.get_text() for text in ax.texts} == {"1", "2"}
