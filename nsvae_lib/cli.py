@@ -66,6 +66,7 @@ def reproduce(
     epochs: Annotated[int, typer.Option(help="Passes through them.")] = 10,
     seeds: Annotated[int, typer.Option(help="Trainings of each model, with seeds 0, 1, ...")] = 1,
     preset: Annotated[str, typer.Option(help="Size of the networks: light or authors.")] = "light",
+    n_test: Annotated[int, typer.Option(help="Images of each test set to score.")] = 10_000,
     workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 1,
     root: Root = None,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
@@ -78,7 +79,8 @@ def reproduce(
     Example: nsvae reproduce shift sources --n-train 10000 --epochs 5 --workers 2
     """
     try:
-        planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, preset=preset)]
+        settings = {"preset": preset, "n_test": n_test}
+        planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, **settings)]
         rows = experiments.reproduce(planned, root, work, out, workers)
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error

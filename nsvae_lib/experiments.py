@@ -31,9 +31,8 @@ from .training import History, fit
 from .vae import VAE, best_device
 
 RESULTS = Path(__file__).parent / "assets" / "results"
-# The test sets that every model is scored on; 10,000 images of each, as in the paper, or what there is.
+# The test sets that every model is scored on.
 TEST_SETS = {1: ("FashionMNIST", "MNIST", "EMNIST-Letters", "KMNIST", "Glyphs")}
-N_TEST = 10_000
 # Test images of each set for AUROC per epoch, of runs whose AUROC moves from epoch to epoch.
 N_MONITORED = 2_000
 
@@ -47,6 +46,7 @@ class Run:
         VAE, the same run without negatives), "adversarial".
     shift: of the negative prior.
     bound_samples: 0 for the negative prior; K >= 1 for the upper bound EUBO_K with its default margin instead.
+    n_test: images of each test set that the model is scored on, or what there is; the paper: 10,000.
     """
 
     inlier: str
@@ -62,6 +62,7 @@ class Run:
     optimizer: str = "rmsprop"
     preset: str = "light"
     seed: int = 0
+    n_test: int = 10_000
 
     @property
     def name(self) -> str:
@@ -222,18 +223,20 @@ def _negative_images(name: str, root: str | Path | None) -> Tensor:
 
 
 def evaluations(
-    vae: VAE, inlier_name: str, root: str | Path | None, without: Iterable[str] = ()
+    vae: VAE, inlier_name: str, root: str | Path | None, n_test: int = 10_000, without: Iterable[str] = ()
 ) -> Iterator[dict[str, Any]]:
     """How well a model separates its test images from each other test set: one dictionary per (OOD set, score).
 
-    Test sets whose images are not at hand are left out, and those in `without`.
+    n_test images of each set are scored, or what there is. Sets whose images are not at hand are left out, and those
+    in `without`.
 
     Raises:
         FileNotFoundError: the model's own test images are not there.
     """
-    inlier = _test_set(inlier_name, root)
+    inlier = _test_set(inlier_name, root, n_test)
     inlier_scores = score(vae, inlier.test)
-    for ood in _ood_sets((name for name in TEST_SETS[vae.shape[0]] if name not in {inlier_name, *without}), root):
+    others = (name for name in TEST_SETS[vae.shape[0]] if name not in {inlier_name, *without})
+    for ood in _ood_sets(others, root, n_test):
         ood_scores = score(vae, ood.test)
         for which in inlier_scores:
             result = evaluate(inlier_scores[which], ood_scores[which])
@@ -252,13 +255,13 @@ def evaluations(
             }
 
 
-def _test_set(name: str, root: str | Path | None, n: int = N_TEST) -> ImageData:
+def _test_set(name: str, root: str | Path | None, n: int) -> ImageData:
     """The first n test images in the order of `load`, or all where there are fewer; no training images."""
     images = load(name, root, sample=False, n_train=0)
     return images if len(images.test) <= n else load(name, root, sample=False, n_train=0, n_test=n)
 
 
-def _ood_sets(names: Iterable[str], root: str | Path | None, n: int = N_TEST) -> Iterator[ImageData]:
+def _ood_sets(names: Iterable[str], root: str | Path | None, n: int) -> Iterator[ImageData]:
     """The test sets whose images are at hand."""
     for name in names:
         try:
@@ -375,7 +378,7 @@ def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[
     made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib")}
     # A set whose test images may have served as negatives cannot also be what was never seen.
     without = [name for name in run.negative_sets if not len(load(name, root, sample=False).train)]
-    rows = [asdict(run) | row | made for row in evaluations(vae, run.inlier, root, without)]
+    rows = [asdict(run) | row | made for row in evaluations(vae, run.inlier, root, run.n_test, without)]
     by_epoch = [asdict(run) | {k: round(v, 4) for k, v in row.items()} for row in history.rows]
     return rows, by_epoch
 

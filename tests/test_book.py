@@ -119,6 +119,14 @@ def test_page_and_no_other_says_what_it_should(site, document):
     assert saying == [f"{document}.html"]
 
 
+@pytest.mark.parametrize("document", [name for name in toc.documents() if re.match(r"book/\d\d_", name)])
+def test_chapters_have_the_number_of_their_file_name(site, document):
+    number = str(int(document.removeprefix("book/")[:2]))
+    page = (site / f"{document}.html").read_text(encoding="utf-8")
+    assert f'<h1><span class="section-number">{number}. </span>' in page
+    assert f'href="#">{number}. ' in " ".join(page.split())
+
+
 @pytest.mark.parametrize("page", [*PAGES, *THEME_PAGES])
 def test_links_within_the_book_lead_somewhere(site, page):
     broken = []

@@ -25,7 +25,7 @@ from nsvae_lib import (
 )
 from nsvae_lib.experiments import EXPERIMENTS, RUN_FIELDS, Run, reproduce, runs, write_rows
 
-SMALL = {"n_train": 60, "epochs": 2}
+SMALL = {"n_train": 60, "epochs": 2, "n_test": 30}
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,8 @@ def test_a_killed_run_goes_on_to_the_same_rows(carried_out, root, tmp_path):
     _, _, undisturbed = carried_out
     script = (
         "import sys; from nsvae_lib.experiments import Run, carry_out; from pathlib import Path\n"
-        "carry_out(Run('FashionMNIST', negatives='MNIST', n_train=60, epochs=2), sys.argv[1], Path(sys.argv[2]))"
+        "run = Run('FashionMNIST', negatives='MNIST', n_train=60, epochs=2, n_test=30)\n"
+        "carry_out(run, sys.argv[1], Path(sys.argv[2]))"
     )
     work = tmp_path / "work"
     process = subprocess.Popen([sys.executable, "-c", script, str(root), str(work)])

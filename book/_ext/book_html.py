@@ -12,6 +12,7 @@ from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
 from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import stringify_annotation
 
 _render_image = NbElementRenderer.render_image
@@ -64,6 +65,27 @@ def shorten_signature(
     return signature and signature.replace(ARRAY_LIKE, "ArrayLike"), returns
 
 
+# A chapter's number is in its file name, so that it stays when chapters around it come and go.
+CHAPTER = re.compile(r"(?:.*/)?(\d\d)_\w+$")
+
+
+def number_chapters(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Give chapters the number of their file name in place of that of their order; the pages that show it."""
+    changed = []
+    for document, title in env.titles.items():
+        match = CHAPTER.match(document)
+        if match is None or not title.get("secnumber"):
+            continue
+        number = int(match[1])
+        numbered = [title, *(ref for ref in env.tocs[document].findall(nodes.reference) if ref.get("secnumber"))]
+        for node in numbered:
+            node["secnumber"] = (number, *node["secnumber"][1:])
+        sections = env.toc_secnumbers.get(document, {})
+        sections |= {anchor: (number, *old[1:]) for anchor, old in sections.items() if old}
+        changed.append(document)
+    return changed
+
+
 REPAIRS = [
     # The theme asks the browser to fetch its icon fonts early, across origins, which a page opened from a
     # folder (file://) may not do: three errors on each page. The style sheet loads the same fonts anyway.
@@ -95,5 +117,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     NbElementRenderer.render_image = render_image
     app.connect("autodoc-process-docstring", list_fields, priority=100)  # before napoleon
     app.connect("autodoc-process-signature", shorten_signature)
+    app.connect("env-get-updated", number_chapters, priority=900)  # after the numbers of their order
     app.connect("build-finished", repair_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
