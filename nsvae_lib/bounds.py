@@ -42,7 +42,12 @@ def log_weights(
 
 
 def refit_posterior(
-    vae: VAE, x: Tensor, steps: int = 300, lr: float = 0.05, generator: torch.Generator | None = None
+    vae: VAE,
+    x: Tensor,
+    steps: int = 300,
+    lr: float = 0.05,
+    generator: torch.Generator | None = None,
+    start: Normal | None = None,
 ) -> Normal:
     """The posterior fitted to each image by itself: the ELBO is maximised over mean and scale, the decoder fixed.
 
@@ -54,11 +59,12 @@ def refit_posterior(
         steps: of Adam, each with one draw of z per image.
         lr: its learning rate.
         generator: source of the draws.
+        start: Normal [N, D] to begin from; default: the encoder's posterior q(z|x).
 
     Returns:
         Normal [N, D]; pass it as `q` to `log_weights`.
     """
-    start = vae.encode(x)
+    start = start or vae.encode(x)
     mean, log_std = (t.detach().clone().requires_grad_() for t in (start.mean, start.stddev.log()))
     optimizer = torch.optim.Adam([mean, log_std], lr)
     for _ in range(steps):

@@ -268,6 +268,38 @@ def beside_paper(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) ->
     return _figure_of(ax)
 
 
+def levels(values: Mapping[str, float], *, ax: Axes) -> Figure:
+    """Level lines across an axes, each named at its right end; values that are not finite are left out."""
+    for label, y in values.items():
+        if np.isfinite(y):
+            ax.axhline(y, color="0.5", linestyle=":", linewidth=1, zorder=0)
+            end: Any = ("axes fraction", "data")
+            ax.annotate(label, (1, y), (3, 0), xycoords=end, textcoords="offset points", va="center", fontsize=8)
+    return _figure_of(ax)
+
+
+def dumbbells(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) -> Figure:
+    """Two numbers a row, joined by a line: the first column as open squares, the second as filled circles.
+
+    Args:
+        table: two columns, whose names become the legend; one line per row, named by the index, the first at the top.
+        xlabel: what both columns measure.
+        ax: where to draw; default: a new figure.
+    """
+    ax = new_figure(height=0.3 * len(table) + 0.9)[1][0] if ax is None else ax
+    rows, (first, second) = np.arange(len(table)), table.columns
+    ax.hlines(rows, table[first], table[second], color="0.6", linewidth=1.5)
+    ax.plot(table[first], rows, "s", mfc="white", ms=8, color=COLORS[0], label=first)
+    ax.plot(table[second], rows, "o", color=COLORS[1], label=second)
+    ax.set_yticks(rows, table.index, fontsize=8)
+    ax.invert_yaxis()
+    ax.grid(axis="y", linewidth=0.4)
+    ax.set(xlabel=xlabel)
+    ax.tick_params(axis="y", length=0)
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    return _figure_of(ax)
+
+
 def bound_and_gap(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], evidence: float) -> Figure:
     """The ELBO under log p(x), one panel per parameter of q; the gap between the two is shaded. See chapter 1.
 
@@ -483,4 +515,27 @@ def plane_map(
     ax.clabel(drawn, fontsize=7, fmt="%g")
     ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], aspect="equal")
     ax.set_title(title, fontsize=9)
+    return _figure_of(ax)
+
+
+def aurocs_along(
+    curves: Mapping[str, pd.DataFrame], xlabel: str, *, ax: Axes | None = None, ylabel: str = "AUROC"
+) -> Figure:
+    """AUROC against a setting, with 95 % intervals; the dotted line is guessing.
+
+    Args:
+        curves: label -> table with the setting as its index and the columns `auroc`, `auroc_low`, `auroc_high`.
+        xlabel: name and unit of the setting.
+        ax: where to draw; default: a new figure.
+        ylabel: what is measured.
+    """
+    ax = new_figure()[1][0] if ax is None else ax
+    ax.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
+    for i, (label, table) in enumerate(curves.items()):
+        middle = table["auroc"]
+        reach = [middle - table["auroc_low"], table["auroc_high"] - middle]
+        style = {"color": COLORS[i % len(COLORS)], "linestyle": LINES[i % 4], "marker": MARKERS[i % len(MARKERS)]}
+        ax.errorbar(table.index, middle, yerr=reach, label=label, markersize=5, capsize=2, **style)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(frameon=False, fontsize=8)
     return _figure_of(ax)

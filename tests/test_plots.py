@@ -148,3 +148,29 @@ def test_plane_map_has_lines_at_its_levels_and_all_points():
         vertices = path.vertices[~np.isnan(path.vertices).any(1)]
         assert np.allclose(vertices[:, 1] + 2 * vertices[:, 0], level, atol=1e-6)  # columns are x, rows are y
     assert {text.get_text() for text in ax.texts} == {"1", "2"}
+
+
+def test_aurocs_along_a_setting_have_their_intervals():
+    table = pd.DataFrame({"auroc": [0.6, 0.9], "auroc_low": [0.5, 0.8], "auroc_high": [0.65, 0.95]}, index=[20, 320])
+    (ax,) = plots.aurocs_along({"BPD": table, "KL": table + 0.01}, "nats").axes
+    line, _caps, (bars,) = ax.containers[0]
+    assert np.allclose(line.get_xydata(), [[20, 0.6], [320, 0.9]])
+    assert np.allclose([segment[:, 1] for segment in bars.get_segments()], [[0.5, 0.65], [0.8, 0.95]])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["BPD", "KL"]
+
+
+def test_levels_are_named_at_their_height_and_infinite_ones_left_out():
+    _, (ax,) = plots.new_figure()
+    plots.levels({"ELBO": -2.0, "CUBO": float("inf")}, ax=ax)
+    assert [tuple(line.get_ydata()) for line in ax.lines] == [(-2.0, -2.0)]
+    assert [(text.get_text(), text.xy[1]) for text in ax.texts] == [("ELBO", -2.0)]
+
+
+def test_dumbbells_join_the_two_numbers_of_a_row():
+    table = pd.DataFrame({"encoder": [-5.0, -9.0], "refitted": [-4.0, -3.0]}, index=["clothes", "digits"])
+    (ax,) = plots.dumbbells(table, "nats").axes
+    squares, dots = ax.lines
+    assert np.allclose(squares.get_xdata(), [-5, -9]) and squares.get_marker() == "s"
+    assert np.allclose(dots.get_xdata(), [-4, -3]) and dots.get_marker() == "o"
+    assert np.allclose(ax.collections[0].get_segments(), [[(-5, 0), (-4, 0)], [(-9, 1), (-3, 1)]])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["clothes", "digits"] and ax.yaxis_inverted()
