@@ -224,3 +224,9 @@ def test_refitted_posterior_reaches_a_better_elbo_and_leaves_the_model_alone():
     assert (bound(q) > bound(vae.encode(x)) + 2).all()
     for step in (-1.0, 1.0):  # near its optimum: every other mean is worse
         assert (bound(Normal(q.mean + step, q.stddev)) < bound(q)).all()
+
+
+def test_refit_starts_where_it_is_told(tiny_vae, tiny_images):
+    start = Normal(torch.ones(2, tiny_vae.latent_dim), torch.full((2, tiny_vae.latent_dim), 0.5))
+    q = refit_posterior(tiny_vae, tiny_images[:2].float() / 255, steps=0, start=start)
+    assert torch.equal(q.mean, start.mean) and torch.allclose(q.stddev, start.stddev)
