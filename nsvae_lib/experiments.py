@@ -4,7 +4,6 @@ A `Run` is one training. An experiment is a list of runs; `reproduce` carries th
 one row per (run, OOD set, score). Interrupted, it goes on where it was; what is in the table is not run again.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, fields, replace
@@ -337,7 +336,7 @@ def reproduce(
     # Fresh interpreters: PyTorch's threads do not survive a fork.
     context = get_context("spawn")
     reports = context.Queue()
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, torch.get_num_threads() // workers)
     with (
         ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool,
         tqdm(total=sum(run.epochs for run in missing), unit="epoch", disable=not progress) as bar,
