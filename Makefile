@@ -39,8 +39,9 @@ book: $(INSTALLED)  ## execute every chapter (PROFILE=standard) and build the HT
 html: $(INSTALLED)  ## build the HTML from the committed outputs, without executing
 	$(BIN)/python -m tools.build html
 
+# Two workers share the cores. More threads than cores would wait for each other, busily.
 test: $(INSTALLED)  ## unit, property, notebook, book-build and browser tests
-	NSVAE_PROFILE=smoke $(BIN)/python -m pytest --nbval -n 2 --dist loadfile $(PYTEST_OPTIONS)
+	NSVAE_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 refresh: $(INSTALLED)  ## re-execute the chapters and write their outputs back (CHAPTERS="01_elbo" for some)
 	NSVAE_PROFILE=standard $(BIN)/python -m tools.build refresh $(CHAPTERS)
