@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import experiments, zoo
+from . import experiments, report, zoo
 
 app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False)
 
@@ -87,3 +87,34 @@ def reproduce(
     for row in rows.to_dict("records"):
         run = f"{row['inlier']} {row['noise']} {row['negatives']} shift {row['shift']:g} seed {row['seed']}"
         typer.echo(f"{run} against {row['ood']}: AUROC {row['score']} {row['auroc']:.3f}")
+
+
+@app.command(name="report")
+def write_report(
+    files: Annotated[list[Path], typer.Argument(help="Where to: .md, .html or .png.")],
+    n_train: Annotated[int | None, typer.Option(help="Training images of the runs; default: see below.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Their epochs.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Size of their networks: light or authors.")] = None,
+    results: Annotated[Path, typer.Option(help="The table of results, runs.csv.")] = experiments.RESULTS / "runs.csv",
+) -> None:
+    """Lay our results beside every number of the paper's tables. Default: the budget that fills the most cells.
+
+    Example: nsvae report scorecard.md scorecard.png --n-train 20000 --epochs 10
+    """
+    rows = experiments.results(results)
+    known = report.budgets(rows)
+    chosen = {"n_train": n_train, "epochs": epochs, "preset": preset}
+    for name, value in chosen.items():
+        known = known if value is None else known[known[name] == value]
+    if known.empty:
+        raise typer.BadParameter(f"no runs at this budget; there are:\n{report.budgets(rows).to_string(index=False)}")
+    budget = {name: known[name].iloc[0] for name in report.BUDGET}
+    card = report.scorecard(rows, **budget)
+    said = f"{budget['n_train']:,} training images, {budget['epochs']} epochs, preset {budget['preset']}"
+    for file in files:
+        try:
+            report.write_report(card, file, f"The paper's numbers and ours: {said}")
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        typer.echo(f"wrote {file}")
+    typer.echo(f"{said}\n{report.summary(card).to_string()}")

@@ -110,14 +110,14 @@ def runs(experiment: str, n_train: int = 60_000, epochs: int = 10, seeds: int = 
     return [replace(run, seed=seed) for seed in range(seeds) for run in listed]
 
 
-_GREY = ("FashionMNIST", "MNIST", "EMNIST-Letters")
+GREY = ("FashionMNIST", "MNIST", "EMNIST-Letters")
 # The paper's Table I in its cheapest order: a model without negatives, or an adversarial one, serves two OOD sets; an
 # auxiliary set is whichever of the three is neither inlier nor OOD set.
 _TABLE_I = [
     Run(inlier, noise, negatives)
-    for inlier in _GREY
+    for inlier in GREY
     for noise in ("bernoulli", "gaussian")
-    for negatives in ("none", *(other for other in _GREY if other != inlier), "adversarial")
+    for negatives in ("none", *(other for other in GREY if other != inlier), "adversarial")
 ]
 EXPERIMENTS: Mapping[str, Sequence[Run]] = {
     "I": _TABLE_I,
@@ -386,7 +386,7 @@ def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, floa
     """AUROC after each epoch, for the runs where it moves most."""
     if run.negatives != "adversarial":
         return None
-    others = _ood_sets((name for name in _GREY if name != run.inlier), root, N_MONITORED)
+    others = _ood_sets((name for name in GREY if name != run.inlier), root, N_MONITORED)
     return auroc_monitor(_test_set(run.inlier, root, N_MONITORED).test, {ood.name: ood.test for ood in others})
 
 

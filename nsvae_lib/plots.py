@@ -539,3 +539,43 @@ def aurocs_along(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False, fontsize=8)
     return _figure_of(ax)
+
+
+def scorecard(card: pd.DataFrame) -> Figure:
+    """The paper's tables cell by cell: our AUROC, and the paper's below; see `report.scorecard` for the columns.
+
+    A blue cell with "=" agrees, an orange hatched one with "≠" differs, one that was not run is blank.
+    """
+    looks = {"agrees": (COLORS[0], "", " ="), "differs": (COLORS[1], "////", " ≠"), "not run": ((1, 1, 1), "", "")}
+    panels = []
+    for name, part in card.groupby("table"):
+        index, columns = (["inlier", "ood", "noise"], ["score", "negatives"])
+        if name == "III":
+            index, columns = ["negatives"], ["score"]
+        labels = [part[keys].agg(", ".join, axis=1) for keys in (index, columns)]
+        panels.append((name, part, *labels, labels[0].unique(), labels[1].unique()))
+    heights = [len(rows) + 2.5 for *_, rows, _ in panels]
+    fig, _ = new_figure(height=0.34 * sum(heights))
+    fig.clear()
+    for ax, (name, part, row_of, column_of, rows, columns) in zip(
+        fig.subplots(len(panels), gridspec_kw={"height_ratios": heights}), panels, strict=True
+    ):
+        for (_, cell), row, column in zip(part.iterrows(), row_of, column_of, strict=True):
+            x, y = list(columns).index(column), list(rows).index(row)
+            color, hatch, sign = looks[cell["verdict"]]
+            fill, line = (*color, 0.25), (*color, 0.35)
+            ax.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor=line, hatch=hatch, linewidth=0))
+            ours = "" if np.isnan(cell["ours"]) else f"{cell['ours']:.2f}{sign}"
+            ax.text(x + 0.5, y + 0.34, ours, ha="center", va="center", fontsize=7.5, weight="bold")
+            ax.text(x + 0.5, y + 0.74, f"{cell['paper']:.2f}", ha="center", va="center", fontsize=6, color="0.35")
+        ax.set(xlim=(0, 6), ylim=(len(rows), 0))
+        ax.set_title(f"Table {name}", loc="left", fontsize=10)
+        ax.vlines(range(1, 6), 0, len(rows), color="white", linewidth=2)
+        ax.hlines(range(1, len(rows)), 0, 6, color="white", linewidth=2)
+        heads = [c.replace("bpd", "BPD").replace("kl", "KL").replace(", ", "\n") for c in columns]
+        ax.set_xticks(np.arange(len(columns)) + 0.5, heads, fontsize=7)
+        ax.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=7)
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        sns.despine(ax=ax, left=True, bottom=True)
+    return fig

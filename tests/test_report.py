@@ -1,0 +1,114 @@
+"""The scorecard: every cell of the paper is on it, with the right runs, and says what is true of them."""
+
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_1samp
+from typer.testing import CliRunner
+
+from nsvae_lib import experiments, paper, report
+from nsvae_lib.cli import app
+
+BUDGET = {"n_train": 20_000, "epochs": 10, "preset": "light"}
+
+
+def rows(cell: dict[str, str], aurocs: list[float], **changes: object) -> pd.DataFrame:
+    """Results of the runs behind a cell, one seed each."""
+    run = replace(report.run_of(pd.Series(cell)), **(BUDGET | changes))
+    return pd.DataFrame(
+        [
+            asdict(replace(run, seed=seed)) | {"ood": cell["ood"], "score": cell["score"], "auroc": auroc}
+            for seed, auroc in enumerate(aurocs)
+        ]
+    )
+
+
+def cell(**changes: str) -> dict[str, str]:
+    default = {"table": "I", "inlier": "FashionMNIST", "ood": "MNIST", "noise": "bernoulli"}
+    return default | {"negatives": "adversarial", "score": "bpd"} | changes
+
+
+def found(card: pd.DataFrame, which: dict[str, str]) -> pd.Series:
+    return card.set_index(list(which)).sort_index().loc[tuple(which.values())]
+
+
+def test_every_cell_of_the_paper_is_on_the_card():
+    card = report.scorecard(experiments.results(), **BUDGET)
+    assert len(card) == 106 and not card.isna()["verdict"].any()
+    columns = ["table", "score", "inlier", "ood", "noise", "negatives"]
+    pd.testing.assert_frame_equal(card[columns], paper.tables()[columns])
+    assert report.summary(card).loc["all", "all"] == 106
+
+
+def test_mean_deviation_and_interval_over_seeds():
+    aurocs = [0.6, 0.7, 0.9]
+    row = found(report.scorecard(rows(cell(), aurocs), **BUDGET), cell())
+    assert row["seeds"] == 3
+    assert row["ours"] == pytest.approx(np.mean(aurocs)) and row["std"] == pytest.approx(np.std(aurocs, ddof=1))
+    interval = ttest_1samp(aurocs, 0.5).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((interval.low, min(1, interval.high)))
+    one = found(report.scorecard(rows(cell(), [0.6]), **BUDGET), cell())
+    assert one["seeds"] == 1 and math.isnan(one["std"]) and math.isnan(one["low"])
+
+
+@pytest.mark.parametrize(
+    ("aurocs", "verdict"),
+    [
+        ([0.45], "agrees"),  # the paper: 0.70 (0.13), so 0.26 either way
+        ([0.43], "differs"),
+        ([0.97], "differs"),
+        ([0.30, 0.56], "agrees"),  # its own spread makes up for the distance
+        ([], "not run"),
+    ],
+)
+def test_verdict(aurocs, verdict):
+    table = rows(cell(), aurocs) if aurocs else rows(cell(ood="KMNIST"), [0.5])
+    assert found(report.scorecard(table, **BUDGET), cell())["verdict"] == verdict
+
+
+def test_a_deviation_of_zero_leaves_five_hundredths():
+    exact = cell(negatives="none", noise="gaussian")  # the paper: 0.98 (0.00)
+    assert found(report.scorecard(rows(exact, [0.93]), **BUDGET), exact)["verdict"] == "agrees"
+    assert found(report.scorecard(rows(exact, [0.92]), **BUDGET), exact)["verdict"] == "differs"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n_train": 10_000}, {"epochs": 5}, {"preset": "authors"}, {"lr": 1e-4}, {"spectral_norm": True}]
+)
+def test_other_budgets_and_settings_stay_out(changes):
+    table = pd.concat([rows(cell(), [0.7]), rows(cell(), [0.1, 0.1], **changes)])
+    row = found(report.scorecard(table, **BUDGET), cell())
+    assert (row["seeds"], row["ours"]) == (1, 0.7)
+
+
+def test_one_model_serves_several_cells_and_the_auxiliary_set_is_the_third():
+    plain = [report.run_of(pd.Series(cell(negatives="none", ood=ood))) for ood in ("MNIST", "EMNIST-Letters")]
+    assert plain[0] == plain[1]
+    letters = report.run_of(pd.Series(cell(inlier="EMNIST-Letters", negatives="auxiliary")))
+    assert letters.negatives == "FashionMNIST"
+    planned = {replace(run, seed=0) for run in experiments.EXPERIMENTS["I"] + experiments.EXPERIMENTS["III"]}
+    needed = {report.run_of(row) for _, row in paper.tables().query("table != 'II'").iterrows()}
+    assert needed == planned
+
+
+def test_report_files(tmp_path):
+    table = tmp_path / "runs.csv"
+    pd.concat([rows(cell(), [0.6, 0.7]), rows(cell(negatives="none"), [0.2], n_train=500)]).to_csv(table, index=False)
+    files = [tmp_path / name for name in ("card.md", "card.html", "card.png")]
+    result = CliRunner().invoke(app, ["report", *map(str, files), "--results", str(table), "--n-train", "20000"])
+    assert result.exit_code == 0, result.output
+    text, page = files[0].read_text(), files[1].read_text()
+    assert text.count("not run") == 1 + 104 and "| 0.70 (0.13) | 0.65 (0.07) | 0.01 to 1.00 | 2 | agrees |" in text
+    assert page.count("<tr") == 1 + 4 + 1 + 106
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_bad_requests_are_clear(tmp_path):
+    wrong = CliRunner().invoke(app, ["report", str(tmp_path / "card.pdf")])
+    assert wrong.exit_code == 2 and ".png" in wrong.output and not list(tmp_path.iterdir())
+    unknown = CliRunner().invoke(app, ["report", str(tmp_path / "card.md"), "--n-train", "7"])
+    assert unknown.exit_code == 2 and "no runs at this budget" in unknown.output
