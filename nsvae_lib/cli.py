@@ -65,6 +65,9 @@ def reproduce(
     n_train: Annotated[int, typer.Option(help="Training images of each run.")] = 60_000,
     epochs: Annotated[int, typer.Option(help="Passes through them.")] = 10,
     seeds: Annotated[int, typer.Option(help="Trainings of each model, with seeds 0, 1, ...")] = 1,
+    inlier: Annotated[str | None, typer.Option(help="Only runs on these images.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Only runs with this noise model.")] = None,
+    negatives: Annotated[str | None, typer.Option(help="Only runs with these negatives; see experiments.Run.")] = None,
     preset: Annotated[str, typer.Option(help="Size of the networks: light or authors.")] = "light",
     n_test: Annotated[int, typer.Option(help="Images of each test set to score.")] = 10_000,
     workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 1,
@@ -76,11 +79,17 @@ def reproduce(
 ) -> None:
     """Carry out experiments and add their rows to the tables of results; what is there is not run again.
 
-    Example: nsvae reproduce shift sources --n-train 10000 --epochs 5 --workers 2
+    Examples: nsvae reproduce shift sources --n-train 10000 --epochs 5 --workers 2
+    nsvae reproduce I --inlier MNIST --noise gaussian --negatives adversarial --seeds 3
     """
     try:
         settings = {"preset": preset, "n_test": n_test}
         planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, **settings)]
+        wanted = {"inlier": inlier, "noise": noise, "negatives": negatives}
+        for field, value in wanted.items():
+            planned = [run for run in planned if value is None or getattr(run, field) == value]
+        if not planned:
+            raise ValueError(f"none of the runs of {', '.join(names)} is of this kind")
         rows = experiments.reproduce(planned, root, work, out, workers)
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error

@@ -21,7 +21,6 @@ RECIPES = [
         for inlier in ("FashionMNIST", "MNIST", "EMNIST-Letters")
         for noise in ("bernoulli", "gaussian")
     ),
-    *(Run("FashionMNIST", noise) for noise in ("continuous-bernoulli", "gaussian-learned")),
     *(Run("FashionMNIST", noise, "EMNIST-Letters") for noise in ("bernoulli", "gaussian")),
     # Adversarial training costs three times as much per image; these see a third of the images.
     *(Run("FashionMNIST", noise, "adversarial", n_train=20_000) for noise in ("bernoulli", "gaussian")),

@@ -239,5 +239,9 @@ def test_reproduce_command(carried_out, root, tmp_path):
     result = CliRunner().invoke(cli.app, ["reproduce", "III", *options])
     assert result.exit_code == 0, result.output
     assert "FashionMNIST bernoulli uniform-noise shift 8 seed 0 against MNIST: AUROC kl" in result.output
+    one = CliRunner().invoke(cli.app, ["reproduce", "III", "--negatives", "uniform-noise", *options])
+    assert "uniform-noise" in one.output and "noisy-inliers" not in one.output
+    none = CliRunner().invoke(cli.app, ["reproduce", "III", "--inlier", "MNIST", *options])
+    assert none.exit_code == 2 and "none of the runs of III is of this kind" in none.output
     unknown = CliRunner().invoke(cli.app, ["reproduce", "IX", *options])
     assert unknown.exit_code == 2 and "known: I, " in unknown.output
