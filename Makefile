@@ -30,7 +30,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "Name a newer one, for example: make PYTHON=python3.12 $(or $(MAKECMDGOALS),install)"; exit 1; }
 	@echo "== Installing into .venv (once; some minutes, about 3 GB with PyTorch) =="
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable ".[book,test]"
+	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable ".[book,test,cluster]"
 	@touch $(INSTALLED)
 
 book: $(INSTALLED)  ## execute every chapter (PROFILE=standard) and build the HTML
@@ -61,7 +61,7 @@ format: $(INSTALLED)  ## let ruff and the notebook cleaner repair what they can
 	$(BIN)/python -m tools.notebooks clean
 
 constraints: $(INSTALLED)  ## resolve constraints.txt anew (needs the network)
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra book --extra test --upgrade \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra book --extra test --extra cluster --upgrade \
 	  --output-file constraints.txt pyproject.toml
 
 clean:  ## delete what was built (.venv stays)

@@ -71,6 +71,8 @@ def reproduce(
     preset: Annotated[str, typer.Option(help="Size of the networks: light or authors.")] = "light",
     n_test: Annotated[int, typer.Option(help="Images of each test set to score.")] = 10_000,
     workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 1,
+    engine: Annotated[str, typer.Option(help="processes, or ray: the Ray cluster of $RAY_ADDRESS.")] = "processes",
+    gpus: Annotated[float, typer.Option(help="With ray: share of a GPU for each training.")] = 0.0,
     root: Root = None,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
         "runs/experiments"
@@ -90,8 +92,8 @@ def reproduce(
             planned = [run for run in planned if value is None or getattr(run, field) == value]
         if not planned:
             raise ValueError(f"none of the runs of {', '.join(names)} is of this kind")
-        rows = experiments.reproduce(planned, root, work, out, workers)
-    except (FileNotFoundError, ValueError) as error:
+        rows = experiments.reproduce(planned, root, work, out, workers, engine=engine, gpus=gpus)
+    except (FileNotFoundError, ImportError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     for row in rows.to_dict("records"):
         run = f"{row['inlier']} {row['noise']} {row['negatives']} shift {row['shift']:g} seed {row['seed']}"

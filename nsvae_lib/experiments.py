@@ -5,13 +5,11 @@ one row per (run, OOD set, score). Interrupted, it goes on where it was; what is
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
+from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import pandas as pd
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 from .checkpoints import write_whole
 from .data import ImageData, load
+from .engines import ENGINES, on_processes, on_ray, report
 from .evaluation import auroc_monitor, evaluate
 from .files import SETS
 from .negatives import FromImages, Generated, Mixture, Negatives, NoisyInliers, UniformNoise
@@ -306,6 +305,8 @@ def reproduce(
     out: Path = RESULTS,
     workers: int = 1,
     progress: bool = True,
+    engine: str = "processes",
+    gpus: float = 0.0,
 ) -> pd.DataFrame:
     """Carry out runs, several at a time, and write their rows to `out`; runs whose rows are there are left out.
 
@@ -315,45 +316,40 @@ def reproduce(
     Args:
         planned: runs, carried out in this order; see `runs`.
         root: folder with the image sets; default: NSVAE_DATA.
-        work: folder for checkpoints.
+        work: folder for checkpoints; on a cluster, one that all machines share.
         out: folder of the tables runs.csv and epochs.csv.
         workers: trainings at a time; they share the processor's cores. On a GPU: 1.
         progress: show a progress bar over all epochs.
+        engine: "processes" of this machine, or "ray": a Ray cluster (see `engines.on_ray`), which sets the number of
+            trainings at a time itself.
+        gpus: with "ray", the share of a GPU that a training takes.
 
     Returns:
         The rows of `planned`, as in `results`.
 
     Raises:
         FileNotFoundError: images that are not there.
-        ValueError: workers < 1, or a run that cannot work.
+        ValueError: workers < 1, an unknown engine, or a run that cannot work.
+        ImportError: engine "ray" without Ray.
     """
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     planned = list(dict.fromkeys(planned))
     table = out / "runs.csv"
     done = _runs_in(table)
     missing = [run for run in planned if run not in done]
-    # Fresh interpreters: PyTorch's threads do not survive a fork.
-    context = get_context("spawn")
-    reports = context.Queue()
-    threads = max(1, torch.get_num_threads() // workers)
-    with (
-        ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool,
-        tqdm(total=sum(run.epochs for run in missing), unit="epoch", disable=not progress) as bar,
-    ):
-        pending = {pool.submit(carry_out, run, root, work) for run in missing}
-        try:
-            while pending:
-                finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-                _advance(bar, reports)
-                for future in finished:
-                    rows, by_epoch = future.result()
-                    write_rows(by_epoch, out / "epochs.csv", [*RUN_FIELDS, "epoch"])
-                    write_rows(rows, table, [*RUN_FIELDS, "ood", "score"])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        _advance(bar, reports)
+    task = partial(carry_out, root=root, work=work)
+    total = sum(run.epochs for run in missing)
+    finished = 0
+    with tqdm(total=total, unit="epoch", disable=not progress) as bar:
+        done_by = on_ray(task, missing, gpus) if engine == "ray" else on_processes(task, missing, workers, bar.update)
+        for run, (rows_of_run, by_epoch) in done_by:
+            write_rows(by_epoch, out / "epochs.csv", [*RUN_FIELDS, "epoch"])
+            write_rows(rows_of_run, table, [*RUN_FIELDS, "ood", "score"])
+            finished += run.epochs
+            bar.update(max(0, finished - bar.n))
     rows = results(table)
     wanted = set(planned)
     return rows[[run in wanted for run in _as_runs(rows)]]
@@ -368,11 +364,11 @@ def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[
         nonlocal reported
         if monitor is not None:
             monitor(vae, row)
-        _report(int(row["epoch"]) - reported)
+        report(int(row["epoch"]) - reported)
         reported = int(row["epoch"])
 
     vae, history = train(run, root, work, callback=after_epoch, progress=False)
-    _report(run.epochs - reported)
+    report(run.epochs - reported)
     made = {key: vae.provenance[key] for key in ("data", "negative_data", "device", "seconds", "date")}
     made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib")}
     # A set whose test images may have served as negatives cannot also be what was never seen.
@@ -388,29 +384,6 @@ def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, floa
         return None
     others = _ood_sets((name for name in GREY if name != run.inlier), root, N_MONITORED)
     return auroc_monitor(_test_set(run.inlier, root, N_MONITORED).test, {ood.name: ood.test for ood in others})
-
-
-_reports: Any = None
-
-
-def _start_worker(reports: Any, threads: int) -> None:
-    global _reports
-    _reports = reports
-    torch.set_num_threads(threads)
-
-
-def _report(epochs: int) -> None:
-    if _reports is not None and epochs:
-        _reports.put(epochs)
-
-
-def _advance(bar: Any, reports: Any) -> None:
-    """Move the bar by what the workers have reported since."""
-    while True:
-        try:
-            bar.update(reports.get_nowait())
-        except Empty:
-            return
 
 
 def _runs_in(table: Path) -> set[Run]:

@@ -1,9 +1,11 @@
 """Fixtures for the library's tests: a small model and small images with structure."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from nsvae_lib.data import load
 from nsvae_lib.vae import VAE
 
 # A busy machine must not fail a test; the same examples on every machine.
@@ -28,3 +30,21 @@ def tiny_images() -> torch.Tensor:
 def tiny_vae() -> VAE:
     """An untrained Bernoulli VAE for these images, with three latent dimensions."""
     return VAE.for_images((1, 12, 12), latent_dim=3).eval()
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """A folder with small real image sets, in the layout of full ones."""
+    folder = tmp_path_factory.mktemp("image sets")
+    for name in ("FashionMNIST", "MNIST"):
+        images = load(name, sample=True, n_train=60, n_test=30)
+        idx(folder / name / "raw" / "train-images-idx3-ubyte", images.train)
+        idx(folder / name / "raw" / "t10k-images-idx3-ubyte", images.test)
+    idx(folder / "KMNIST" / "raw" / "t10k-images-idx3-ubyte", load("MNIST", sample=True, n_test=40).test)
+    return folder
+
+
+def idx(path, images):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = images[:, 0].numpy()
+    path.write_bytes(b"\0\0\x08\x03" + np.array(array.shape, ">i4").tobytes() + array.tobytes())

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,29 +20,10 @@ from nsvae_lib import (
     UpperBound,
     cli,
     experiments,
-    load,
 )
 from nsvae_lib.experiments import EXPERIMENTS, RUN_FIELDS, Run, reproduce, runs, write_rows
 
 SMALL = {"n_train": 60, "epochs": 2, "n_test": 30}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A folder with small real image sets, in the layout of full ones."""
-    folder = tmp_path_factory.mktemp("image sets")
-    for name in ("FashionMNIST", "MNIST"):
-        images = load(name, sample=True, n_train=60, n_test=30)
-        idx(folder / name / "raw" / "train-images-idx3-ubyte", images.train)
-        idx(folder / name / "raw" / "t10k-images-idx3-ubyte", images.test)
-    idx(folder / "KMNIST" / "raw" / "t10k-images-idx3-ubyte", load("MNIST", sample=True, n_test=40).test)
-    return folder
-
-
-def idx(path, images):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    array = images[:, 0].numpy()
-    path.write_bytes(b"\0\0\x08\x03" + np.array(array.shape, ">i4").tobytes() + array.tobytes())
 
 
 # --- runs ------------------------------------------------------------------------------------------

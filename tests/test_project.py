@@ -32,7 +32,7 @@ def test_constraints_pin_every_requirement_within_its_bounds():
     pins: dict[str, list[str]] = {}
     for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ \n;]+)", text, re.MULTILINE):
         pins.setdefault(name.lower().replace("_", "-"), []).append(version)
-    for requirement in requirements("book", "test"):
+    for requirement in requirements("book", "test", "cluster"):
         versions = pins.get(requirement.name.lower().replace("_", "-"), [])
         assert versions, f"constraints.txt does not pin {requirement.name}: run make constraints"
         for version in versions:
@@ -53,7 +53,7 @@ def test_conda_environment_has_the_content_of_the_project():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     [constraint, editable] = [entry.split() for entry in pip]
     assert constraint == ["--constraint", "constraints.txt"]
-    assert editable == ["--editable", ".[book,test]"]
+    assert editable == ["--editable", ".[book,test,cluster]"]
     assert f'--constraint {constraint[1]} --editable "{editable[1]}"' in makefile
 
 

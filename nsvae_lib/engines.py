@@ -1,0 +1,104 @@
+"""Where many trainings run at a time: on processes of this machine, or on the machines of a Ray cluster.
+
+Both engines yield results in the order in which they are ready. Whoever asked writes them down: a worker that dies
+has written nothing, and its work is done again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from queue import Empty
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+ENGINES = ("processes", "ray")
+
+
+def on_processes(
+    task: Callable[[T], R], items: Sequence[T], workers: int, progressed: Callable[[int], object]
+) -> Iterator[tuple[T, R]]:
+    """Pairs (item, task(item)), computed by `workers` processes, which share PyTorch's threads.
+
+    Args:
+        task: a function that can be pickled; what it gives to `report` goes on to `progressed`.
+        items: what it is called with, in this order.
+        workers: processes.
+        progressed: called with numbers of steps done since the last call.
+    """
+    # Fresh interpreters: PyTorch's threads do not survive a fork.
+    context = get_context("spawn")
+    reports = context.Queue()
+    threads = max(1, torch.get_num_threads() // workers)
+    with ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool:
+        pending = {pool.submit(task, item): item for item in items}
+        try:
+            while pending:
+                finished, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                _pass_on(reports, progressed)
+                for future in finished:
+                    yield pending.pop(future), future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def on_ray(task: Callable[[T], R], items: Sequence[T], gpus: float = 0.0) -> Iterator[tuple[T, R]]:
+    """Pairs (item, task(item)), computed on a Ray cluster: that of RAY_ADDRESS, else one started on this machine.
+
+    An item whose machine is lost is done again on another.
+
+    Args:
+        task: a function that can be pickled. The library must be installed on every machine.
+        items: what it is called with.
+        gpus: share of a GPU that a call takes; 0.25 puts four on each GPU, 0 keeps to the processor, a core each.
+
+    Raises:
+        ImportError: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError("this needs Ray: pip install 'nsvae_lib[cluster]'") from error
+    if not ray.is_initialized():
+        ray.init()
+
+    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)
+    def call(item: T) -> R:
+        return task(item)
+
+    pending = {call.remote(item): item for item in items}
+    try:
+        while pending:
+            finished, _ = ray.wait(list(pending))
+            for reference in finished:
+                yield pending.pop(reference), ray.get(reference)
+    finally:
+        for reference in pending:
+            ray.cancel(reference)
+
+
+_reports: Any = None
+
+
+def report(steps: int) -> None:
+    """Say from inside a task that so many steps are done."""
+    if _reports is not None and steps:
+        _reports.put(steps)
+
+
+def _start_worker(reports: Any, threads: int) -> None:
+    global _reports
+    _reports = reports
+    torch.set_num_threads(threads)
+
+
+def _pass_on(reports: Any, progressed: Callable[[int], object]) -> None:
+    while True:
+        try:
+            progressed(reports.get_nowait())
+        except Empty:
+            return
