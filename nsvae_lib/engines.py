@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from queue import Empty
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 ENGINES = ("processes", "ray")
 
 
 def on_processes(
-    task: Callable[[T], R], items: Sequence[T], workers: int, progressed: Callable[[int], object]
-) -> Iterator[tuple[T, R]]:
+    task: Callable[[Any], Any], items: Sequence[Any], workers: int, progressed: Callable[[int], object]
+) -> Iterator[tuple[Any, Any]]:
     """Pairs (item, task(item)), computed by `workers` processes, which share PyTorch's threads.
 
     Args:
@@ -46,7 +43,7 @@ def on_processes(
             raise
 
 
-def on_ray(task: Callable[[T], R], items: Sequence[T], gpus: float = 0.0) -> Iterator[tuple[T, R]]:
+def on_ray(task: Callable[[Any], Any], items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[Any, Any]]:
     """Pairs (item, task(item)), computed on a Ray cluster: that of RAY_ADDRESS, else one started on this machine.
 
     An item whose machine is lost is done again on another.
@@ -67,7 +64,7 @@ def on_ray(task: Callable[[T], R], items: Sequence[T], gpus: float = 0.0) -> Ite
         ray.init()
 
     @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)
-    def call(item: T) -> R:
+    def call(item: Any) -> Any:
         return task(item)
 
     pending = {call.remote(item): item for item in items}
