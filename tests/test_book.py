@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from html.parser import HTMLParser
@@ -38,17 +36,6 @@ THEME_PAGES = ["index.html", "search.html"]  # a redirect to the first page, and
 ACCEPTED = {
     "region": (".sidebar-primary-item", "the book's title in the sidebar stands outside the theme's landmarks"),
 }
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER_OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="session")
@@ -221,18 +208,6 @@ MEASURE = """async () => {
       .filter((image) => getComputedStyle(image).filter !== "none").map((image) => image.alt),
   };
 }"""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if executable is None:
-        pytest.skip(f"no browser: install one of {', '.join(BROWSERS)} (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=executable, args=BROWSER_OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(

@@ -187,10 +187,14 @@ def test_clean_changes_nothing_the_second_time_and_not_its_argument():
     assert notebooks.clean(once) == once
 
 
-def test_clean_keeps_the_state_of_widgets():
+def test_clean_removes_live_views_and_leaves_what_works_without_a_kernel():
     notebook = chapter()
     notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {}}}}
-    assert notebooks.clean(notebook).metadata["widgets"] == notebook.metadata["widgets"]
+    bundle = {notebooks.LIVE_VIEW: {"model_id": "a"}, notebooks.WIDGET: {"state": {}}, "text/plain": "A widget."}
+    notebook.cells[2].outputs.append(new_output("display_data", bundle))
+    cleaned = notebooks.clean(notebook)
+    assert "widgets" not in cleaned.metadata
+    assert cleaned.cells[2].outputs[-1].data == {notebooks.WIDGET: {"state": {}}, "text/plain": "A widget."}
 
 
 def test_clean_command_writes_only_what_changed(tmp_path, capsys):
@@ -210,6 +214,11 @@ def test_comparison_counts_cells_that_print_text():
     cells = notebooks.comparison(chapter())
     assert (cells.compared, cells.ignored, cells.printing) == (2, ("the time of day",), 3)
     assert cells.share == pytest.approx(2 / 3)
+
+
+def test_comparison_counts_no_widget_as_text():
+    outputs = [new_output("display_data", {notebooks.WIDGET: {}, "text/plain": "A widget."})]
+    assert notebooks.comparison(new_notebook(cells=[new_code_cell("w", outputs=outputs)])).printing == 0
 
 
 def test_comparison_of_a_notebook_that_prints_nothing():

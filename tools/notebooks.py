@@ -38,17 +38,17 @@ MACHINE_FOLDERS = [
 ]
 MACHINE_PATH = re.compile(rf"(?:{'|'.join(map(re.escape, MACHINE_FOLDERS))})[^\s'\"]*")
 CELL_METADATA = ("tags", "nbval_reason", "mystnb", "jupyter")
+LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET = "application/vnd.nsvae.widget+json"  # as in nsvae_lib.widgets.base, which imports torch
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
     """The notebook without what running it left behind: papermill's cells and metadata, timestamps,
-    versions of the machine, and progress bars and warnings (stderr). The state of widgets stays."""
+    versions of the machine, progress bars and warnings (stderr), and live views, which are gone with their kernel:
+    what a widget shows without one is beside them in its output."""
     notebook = nbformat.from_dict(notebook)
-    widgets = notebook.metadata.get("widgets")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
-    if widgets:
-        notebook.metadata["widgets"] = widgets
     notebook.cells = [cell for cell in notebook.cells if not INJECTED & set(tags(cell))]
     run = 0
     for cell in notebook.cells:
@@ -75,6 +75,7 @@ def _quiet(outputs: list[NotebookNode], execution_count: int | None) -> list[Not
             continue
         if output.output_type == "execute_result":
             output.execution_count = execution_count
+        output.get("data", {}).pop(LIVE_VIEW, None)
         quiet.append(output)
     return quiet
 
@@ -164,10 +165,13 @@ def comparison(notebook: NotebookNode) -> Comparison:
 
 
 def _prints(cell: NotebookNode) -> bool:
-    """Whether a cell prints text. Figures do not count, and neither does source shown as Markdown."""
+    """Whether a cell prints text. Figures and widgets do not count, and neither does source shown as Markdown."""
     return any(
         (output.output_type == "stream" and output.name == "stdout")
-        or bool({"text/plain", "text/html", "text/latex"} & output.get("data", {}).keys())
+        or (
+            bool({"text/plain", "text/html", "text/latex"} & output.get("data", {}).keys())
+            and WIDGET not in output.data
+        )
         for output in cell.outputs
     )
 

@@ -1,0 +1,5 @@
+"""Live widgets: they compute in the reader's browser, in a notebook as on a page without a kernel."""
+
+from .latent_explorer import LatentExplorer
+
+__all__ = ["LatentExplorer"]
