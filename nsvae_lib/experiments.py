@@ -4,6 +4,8 @@ A `Run` is one training. An experiment is a list of runs; `reproduce` carries th
 one row per (run, OOD set, score). Interrupted, it goes on where it was; what is in the table is not run again.
 """
 
+import hashlib
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
@@ -180,6 +182,7 @@ def train(
     )
     vae.provenance = asdict(run) | {
         "data": images.source,
+        "data_sha256": hashlib.sha256(images.train.contiguous().numpy()).hexdigest()[:16],
         "negative_data": repr(negatives) if negatives else "",
         "device": str(best_device()),
         "seconds": round(sum(history["seconds"])),
@@ -273,7 +276,8 @@ def results(path: Path = RESULTS / "runs.csv") -> pd.DataFrame:
 
     Columns: the fields of `Run`; `ood`, `score` ("bpd" or "kl"), `auroc` with its 95 % bootstrap interval `auroc_low`,
     `auroc_high`, `aupr`, `fpr95` (see `evaluation.Evaluation`), `n_inlier`, `n_ood`, `inlier_source`, `ood_source`; and
-    how the run was made: `data`, `negative_data`, `device`, `seconds`, `date`, `torch`, `nsvae_lib`.
+    how the run was made: `data`, `data_sha256` (the start of the hash of the training images), `negative_data`,
+    `device`, `seconds`, `date`, `torch`, `nsvae_lib`, `commit`. What was not recorded at the time is empty.
     """
     return pd.read_csv(path, keep_default_na=False)
 
@@ -369,13 +373,23 @@ def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[
 
     vae, history = train(run, root, work, callback=after_epoch, progress=False)
     report(run.epochs - reported)
-    made = {key: vae.provenance[key] for key in ("data", "negative_data", "device", "seconds", "date")}
-    made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib")}
+    kept = ("data", "data_sha256", "negative_data", "device", "seconds", "date")
+    made = {key: vae.provenance[key] for key in kept}
+    made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib"), "commit": _commit()}
     # A set whose test images may have served as negatives cannot also be what was never seen.
     without = [name for name in run.negative_sets if not len(load(name, root, sample=False).train)]
     rows = [asdict(run) | row | made for row in evaluations(vae, run.inlier, root, run.n_test, without)]
     by_epoch = [asdict(run) | {k: round(v, 4) for k, v in row.items()} for row in history.rows]
     return rows, by_epoch
+
+
+def _commit() -> str:
+    """The commit of the library's source, with "+" if files of it were changed since; "" outside a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=10", "--dirty=+"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, float]], None] | None:

@@ -110,7 +110,8 @@ def test_one_row_for_each_run_ood_set_and_score(carried_out):
     # KMNIST has its test images alone here: as negatives they are seen, and not scored.
     assert found == {"none": everything, "MNIST": everything, "KMNIST": {"MNIST", "Glyphs"}, "adversarial": everything}
     assert rows["auroc"].between(0, 1).all()
-    assert {"data", "negative_data", "device", "seconds", "date", "torch", "nsvae_lib"} <= set(rows)
+    assert {"data", "negative_data", "device", "seconds", "date", "torch", "nsvae_lib", "commit"} <= set(rows)
+    assert rows["data_sha256"].str.fullmatch("[0-9a-f]{16}").all() and rows["data_sha256"].nunique() == 1
     assert set(experiments._as_runs(rows)) == set(planned)
 
 
