@@ -182,7 +182,7 @@ def train(
     )
     vae.provenance = asdict(run) | {
         "data": images.source,
-        "data_sha256": hashlib.sha256(images.train.contiguous().numpy()).hexdigest()[:16],
+        "data_sha256": hashlib.sha256(images.train.contiguous().numpy().tobytes()).hexdigest()[:16],
         "negative_data": repr(negatives) if negatives else "",
         "device": str(best_device()),
         "seconds": round(sum(history["seconds"])),
