@@ -9,12 +9,24 @@ and PyTorch's initial values.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 PRESETS = ("light", "authors")
+BATCH_NORMS = ("trained", "frozen", "none")
+
+
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that never meets a batch: its statistics stay 0 and 1, and a scale and a shift per channel remain.
+
+    That is what batch norm amounts to in a training loop that neither uses the batch's statistics nor updates the
+    running ones, as the authors' code seems to do.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class Encoder(nn.Module):
@@ -87,7 +99,9 @@ def grey_networks(shape: tuple[int, int, int], latent_dim: int, preset: str) -> 
     return Encoder(features, feature_dim, latent_dim), Decoder(latent_dim, start, layers)
 
 
-def colour_networks(shape: tuple[int, int, int], latent_dim: int, preset: str) -> tuple[Encoder, Decoder]:
+def colour_networks(
+    shape: tuple[int, int, int], latent_dim: int, preset: str, batch_norm: str = "trained"
+) -> tuple[Encoder, Decoder]:
     """Encoder: 4x4 convolutions with batch norm, 32-64-128-256 channels. Decoder: convolutions and upsampling."""
     channels, height, width = shape
     _require_multiple(shape, 8)
@@ -95,7 +109,7 @@ def colour_networks(shape: tuple[int, int, int], latent_dim: int, preset: str) -
     features = nn.Sequential()
     previous = channels
     for out, stride in ((32, 1), (64, 2), (128, 2), (256, 2)):
-        features += _convolution(previous, out // share, stride)
+        features += _convolution(previous, out // share, stride, batch_norm)
         previous = out // share
     feature_dim = previous * (height // 8) * (width // 8)
 
@@ -103,19 +117,20 @@ def colour_networks(shape: tuple[int, int, int], latent_dim: int, preset: str) -
     layers = nn.Sequential()
     previous = start[0]
     for out in (128, 64, 32):
-        layers += _convolution(previous, out // share, stride=1)
+        layers += _convolution(previous, out // share, 1, batch_norm)
         layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
         previous = out // share
     layers += nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(previous, channels, 4))
     return Encoder(features, feature_dim, latent_dim), Decoder(latent_dim, start, layers)
 
 
-def _convolution(previous: int, out: int, stride: int) -> nn.Sequential:
+def _convolution(previous: int, out: int, stride: int, batch_norm: str) -> nn.Sequential:
     # An even kernel cannot be centred: pad one pixel more below and to the right, as TensorFlow's 'same' does.
     padding = (1, 2, 1, 2) if stride == 1 else (1, 1, 1, 1)
-    return nn.Sequential(
-        nn.ZeroPad2d(padding), nn.Conv2d(previous, out, 4, stride, bias=False), nn.BatchNorm2d(out), nn.ReLU()
-    )
+    layers = nn.Sequential(nn.ZeroPad2d(padding), nn.Conv2d(previous, out, 4, stride, bias=batch_norm == "none"))
+    if batch_norm != "none":
+        layers.append(FrozenBatchNorm2d(out) if batch_norm == "frozen" else nn.BatchNorm2d(out))
+    return layers.append(nn.ReLU())
 
 
 def _require_multiple(shape: Sequence[int], of: int) -> None:
@@ -126,22 +141,26 @@ def _require_multiple(shape: Sequence[int], of: int) -> None:
         )
 
 
-FAMILIES: dict[int, Callable[..., tuple[Encoder, Decoder]]] = {1: grey_networks, 3: colour_networks}
-
-
-def build(shape: tuple[int, int, int], latent_dim: int, preset: str = "light") -> tuple[Encoder, Decoder]:
+def build(
+    shape: tuple[int, int, int], latent_dim: int, preset: str = "light", batch_norm: str = "trained"
+) -> tuple[Encoder, Decoder]:
     """The encoder and decoder for images of shape (C, H, W).
 
     Raises:
-        ValueError: unknown preset, C other than 1 or 3, H or W not a multiple of 4 (grey) or 8 (colour).
+        ValueError: unknown preset or batch norm, C other than 1 or 3, H or W not a multiple of 4 (grey) or 8 (colour).
     """
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    if shape[0] not in FAMILIES:
+    if batch_norm not in BATCH_NORMS:
+        raise ValueError(f"unknown batch norm {batch_norm!r}; known: {', '.join(BATCH_NORMS)}")
+    if shape[0] not in (1, 3):
         raise ValueError(f"images must have 1 (grey) or 3 (colour) channels, got shape {tuple(shape)}")
     if latent_dim < 1:
         raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
-    encoder, decoder = FAMILIES[shape[0]](shape, latent_dim, preset)
+    if shape[0] == 1:
+        encoder, decoder = grey_networks(shape, latent_dim, preset)
+    else:
+        encoder, decoder = colour_networks(shape, latent_dim, preset, batch_norm)
     if preset == "authors":
         for module in (*encoder.modules(), *decoder.modules()):
             initialise_as_authors(module)

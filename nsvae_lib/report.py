@@ -7,16 +7,13 @@ import pandas as pd
 from scipy.stats import t as student
 
 from .checkpoints import write_whole
-from .experiments import GREY, RUN_FIELDS, Run
+from .experiments import EXPERIMENTS, GREY, RUN_FIELDS, Run
 from .paper import tables
 from .plots import scorecard as draw
 
 # What makes results comparable: runs that differ in any of these never share a cell.
 BUDGET = ["n_train", "epochs", "preset"]
 VERDICTS = ("agrees", "differs", "not run")
-# Sets that the paper's Table II uses; its auxiliary set is a downscaled ImageNet.
-COLOUR_AUXILIARY = "ImageNet32"
-COLOUR_SHIFT = 25.0
 
 
 def run_of(cell: pd.Series) -> Run:
@@ -28,7 +25,8 @@ def run_of(cell: pd.Series) -> Run:
     names = {"auxiliary": "", "inlier+gaussian-noise": "noisy-inliers"}
     negatives = names.get(cell["negatives"], cell["negatives"])
     if cell["table"] == "II":
-        return Run(inlier, noise, negatives or COLOUR_AUXILIARY, COLOUR_SHIFT, spectral_norm=negatives == "adversarial")
+        wanted = inlier, noise, negatives or "ImageNet32"
+        return next(run for run in EXPERIMENTS["II"] if (run.inlier, run.noise, run.negatives) == wanted)
     # Grey sets: the auxiliary set is the one of the three that is neither inlier nor OOD set.
     return Run(inlier, noise, negatives or min(set(GREY) - {inlier, ood}))
 

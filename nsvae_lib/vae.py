@@ -63,6 +63,7 @@ class VAE(nn.Module):
         preset: str = "light",
         seed: int = 0,
         spectral_norm: bool = False,
+        batch_norm: str = "trained",
     ) -> "VAE":
         """A new, untrained VAE for images of shape (C, H, W).
 
@@ -74,16 +75,18 @@ class VAE(nn.Module):
             seed: fixes the initial parameters; the global random state is left as it was.
             spectral_norm: divide the encoder's convolution kernels by their largest singular value (Miyato et al.,
                 2018), which steadies adversarial training; the paper does so for colour images.
+            batch_norm: of colour networks; grey ones have none. "trained": as usual; "frozen": its statistics stay
+                at 0 and 1, as in the authors' code; "none": left out, as they do for adversarial training.
 
         Raises:
-            ValueError: unknown noise model or preset, a shape that the networks cannot take.
+            ValueError: unknown noise model, preset or batch norm, a shape that the networks cannot take.
         """
         channels, height, width = shape
         if latent_dim is None:
             latent_dim = DEFAULT_LATENT_DIM.get(channels, 10)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder, decoder = build((channels, height, width), latent_dim, preset)
+            encoder, decoder = build((channels, height, width), latent_dim, preset, batch_norm)
             if spectral_norm:
                 for module in encoder.modules():
                     if isinstance(module, nn.Conv2d):
@@ -94,6 +97,7 @@ class VAE(nn.Module):
             "latent_dim": latent_dim,
             "preset": preset,
             "spectral_norm": spectral_norm,
+            "batch_norm": batch_norm,
         }
         return vae
 
@@ -168,6 +172,7 @@ class VAE(nn.Module):
         tensors, description = read_safetensors(path, FORMAT)
         try:
             architecture = {key: description[key] for key in ("shape", "latent_dim", "preset", "spectral_norm")}
+            architecture["batch_norm"] = description.get("batch_norm", "trained")  # absent from the first files
             vae = cls.for_images(noise=description["noise"], **architecture)
             vae.load_state_dict(tensors)
         except (KeyError, RuntimeError, ValueError) as error:

@@ -27,6 +27,39 @@ def test_shapes(shape, preset):
     assert vae.reconstruct(x).shape == x.shape
 
 
+@pytest.mark.parametrize("batch_norm", ["trained", "frozen", "none"])
+def test_batch_norm_of_colour_networks(batch_norm, tmp_path):
+    vae = VAE.for_images(COLOUR, latent_dim=4, batch_norm=batch_norm, seed=1).train()
+    x = torch.rand(6, *COLOUR, generator=torch.Generator().manual_seed(0))
+    together, alone = vae.encode(x).mean, torch.cat([vae.encode(one[None]).mean for one in x])
+    vae.decode(together)
+    # Only the usual kind lets an image's code depend on the others of its batch.
+    assert torch.allclose(together, alone, atol=1e-5) == (batch_norm != "trained")
+    norms = [m for m in vae.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == (0 if batch_norm == "none" else 7)
+    assert all((m.running_mean.abs().max() > 0) == (batch_norm == "trained") for m in norms)
+    if batch_norm == "frozen":
+        norms[0].weight.data.fill_(2.0)
+        assert not torch.allclose(vae.encode(x).mean, together)
+    vae.save(tmp_path / "model.safetensors")
+    same = VAE.load(tmp_path / "model.safetensors", "cpu")
+    assert torch.equal(same.encode(x).mean, vae.eval().encode(x).mean)
+
+
+def test_files_from_before_the_switch_have_trained_batch_norm(tmp_path):
+    path = tmp_path / "model.safetensors"
+    VAE.for_images(COLOUR, latent_dim=4).save(path)
+    tensors, description = read_safetensors(path, FORMAT)
+    del description["batch_norm"], description["format"]
+    write_safetensors(path, tensors, FORMAT, description)
+    assert VAE.load(path).architecture["batch_norm"] == "trained"
+
+
+def test_unknown_batch_norm_lists_the_known():
+    with pytest.raises(ValueError, match="unknown batch norm 'layer'; known: trained, frozen, none"):
+        VAE.for_images(COLOUR, batch_norm="layer")
+
+
 def test_parameter_counts():
     count = {p: sum(t.numel() for t in VAE.for_images(GREY, preset=p).parameters()) for p in ("light", "authors")}
     assert count == {"light": 302_645, "authors": 513_301}
