@@ -63,6 +63,7 @@ export function readNetwork(bytes) {
     } else {
       layer.weight = floats(n);
     }
+    if (layer.kind === "convolution" && layer.stride === 1) transpose(layer);
     layer.bias = floats(layer.kind === "dense" ? outputs : channels);
     layer.output = new Float64Array(outputs);
   }
@@ -112,10 +113,27 @@ function run(input, layer) {
 function dense(input, { weight, output }) {
   const n = output.length;
   for (let i = 0; i < input.length; i++) {
-    const value = input[i];
-    if (value === 0) continue;
-    for (let o = 0, w = i * n; o < n; o++, w++) output[o] += value * weight[w];
+    if (input[i] !== 0) addProduct(output, 0, weight, i * n, n, input[i]);
   }
+}
+
+/**
+ * Turn a convolution of stride 1 into the transposed convolution that it also is, with its kernel turned round. Then
+ * what an input adds to a row of outputs lies in one piece, and `spread` is twice as fast.
+ * @param {Layer} layer
+ */
+function transpose(layer) {
+  const { weight, kernel = 1, padding = 0 } = layer;
+  const channels = layer.out[2];
+  const size = kernel ** 2;
+  layer.weight = weight.map((_, i) => {
+    const channel = i % channels;
+    const position = Math.floor(i / channels) % size;
+    const input = Math.floor(i / channels / size);
+    return weight[(input * size + size - 1 - position) * channels + channel];
+  });
+  layer.kind = "transposed";
+  layer.padding = kernel - 1 - padding;
 }
 
 /**
@@ -127,8 +145,8 @@ function dense(input, { weight, output }) {
 function spread(input, layer) {
   const { weight, output, kernel = 1 } = layer;
   const [height, width, channels] = layer.in;
-  const [, outWidth, outChannels] = layer.out;
-  const rows = reached(layer, height, layer.out[0]);
+  const [outHeight, outWidth, outChannels] = layer.out;
+  const rows = reached(layer, height, outHeight);
   const columns = reached(layer, width, outWidth);
   // Channels outermost: the weights of one input channel stay in the processor's fastest memory.
   for (let channel = 0; channel < channels; channel++) {
@@ -136,13 +154,12 @@ function spread(input, layer) {
       for (let x = 0; x < width; x++, i += channels) {
         const value = input[i];
         if (value === 0) continue;
-        for (const [ky, outY] of rows[y]) {
-          const w0 = (channel * kernel + ky) * kernel * outChannels;
-          const o0 = outY * outWidth * outChannels;
-          for (const [kx, outX] of columns[x]) {
-            const end = o0 + (outX + 1) * outChannels;
-            for (let o = end - outChannels, w = w0 + kx * outChannels; o < end; o++, w++) {
-              output[o] += value * weight[w];
+        for (const { from: ky, to: outY, length: ys } of rows[y]) {
+          for (const { from: kx, to: outX, length: xs } of columns[x]) {
+            for (let k = 0; k < ys; k++) {
+              const w = ((channel * kernel + ky + k) * kernel + kx) * outChannels;
+              const o = ((outY + k) * outWidth + outX) * outChannels;
+              addProduct(output, o, weight, w, xs * outChannels, value);
             }
           }
         }
@@ -152,21 +169,44 @@ function spread(input, layer) {
 }
 
 /**
- * For each input position of one axis, the output positions that it reaches, each with the kernel position between.
+ * output[o...] += value * weight[w...], n numbers, four at a time.
+ * @param {Float64Array} output
+ * @param {number} o
+ * @param {Float64Array} weight
+ * @param {number} w
+ * @param {number} n
+ * @param {number} value
+ */
+function addProduct(output, o, weight, w, n, value) {
+  const end = o + n;
+  for (; o + 4 <= end; o += 4, w += 4) {
+    output[o] += value * weight[w];
+    output[o + 1] += value * weight[w + 1];
+    output[o + 2] += value * weight[w + 2];
+    output[o + 3] += value * weight[w + 3];
+  }
+  for (; o < end; o++, w++) output[o] += value * weight[w];
+}
+
+/**
+ * For each input position of one axis, the runs of output positions that it reaches: from which position of the kernel
+ * on, to which output, and how many.
  * @param {Layer} layer
  * @param {number} inputs
  * @param {number} outputs
- * @returns {[number, number][][]}
+ * @returns {{from: number, to: number, length: number}[][]}
  */
 function reached({ kind, kernel = 1, stride = 1, padding = 0 }, inputs, outputs) {
   return Array.from({ length: inputs }, (_, i) => {
-    /** @type {[number, number][]} */
-    const pairs = [];
+    const runs = [];
     for (let k = 0; k < kernel; k++) {
-      const out = kind === "transposed" ? i * stride + k - padding : (i + padding - k) / stride;
-      if (Number.isInteger(out) && out >= 0 && out < outputs) pairs.push([k, out]);
+      const to = kind === "transposed" ? i * stride + k - padding : (i + padding - k) / stride;
+      if (!Number.isInteger(to) || to < 0 || to >= outputs) continue;
+      const last = runs.at(-1);
+      if (last && last.from + last.length === k && last.to + last.length === to) last.length++;
+      else runs.push({ from: k, to, length: 1 });
     }
-    return pairs;
+    return runs;
   });
 }
 
