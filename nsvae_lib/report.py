@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
@@ -58,8 +59,7 @@ def scorecard(rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "ligh
         One row per printed cell, 106 in all, in the paper's order. Columns: those of `paper.tables` with `mean` and
         `std` renamed to `paper` and `paper_std`; `ours`, the mean AUROC over our seeds; `std`, their standard
         deviation (NaN with fewer than two seeds); `low` and `high`, Student's 95 % interval for the mean, cut at 0 and
-        1 (NaN likewise); `seeds`, their number; `verdict`: "agrees" where the means differ by at most 0.05 or by at
-        most two combined standard deviations (one that is unknown counts as 0), else "differs", or "not run".
+        1 (NaN likewise); `seeds`, their number; `verdict`: see `verdict`, or "not run".
     """
     others = [name for name in RUN_FIELDS if name not in ("seed", "n_test")]
     ours = dict(list(rows.groupby([*others, "ood", "score"])))
@@ -74,22 +74,27 @@ def scorecard(rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "ligh
     return pd.concat([cells, pd.DataFrame(found, index=cells.index)], axis=1)
 
 
+def verdict(paper: float, paper_std: float, ours: float, std: float) -> str:
+    """Whether two means agree: "agrees" if they differ by at most 0.05 or two combined standard deviations, else "differs".
+
+    A standard deviation that is unknown (NaN), as with a single seed, counts as 0.
+    """
+    combined = math.hypot(paper_std, 0.0 if math.isnan(std) else std)
+    return "agrees" if abs(ours - paper) <= max(0.05, 2 * combined) + 1e-9 else "differs"
+
+
 def _beside(cell: pd.Series, aurocs: pd.Series) -> dict[str, float | str]:
     """Our side of a cell."""
     n, mean, std = len(aurocs), aurocs.mean(), aurocs.std()
-    if n == 0:
-        verdict = "not run"
-    else:
-        combined = math.hypot(cell["paper_std"], 0.0 if math.isnan(std) else std)
-        verdict = "agrees" if abs(mean - cell["paper"]) <= max(0.05, 2 * combined) + 1e-9 else "differs"
     half = float(student.ppf(0.975, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan
+    low, high = np.clip([mean - half, mean + half], 0, 1)
     return {
         "ours": mean,
         "std": std,
-        "low": max(0.0, mean - half) if n > 1 else math.nan,
-        "high": min(1.0, mean + half) if n > 1 else math.nan,
+        "low": low,
+        "high": high,
         "seeds": n,
-        "verdict": verdict,
+        "verdict": verdict(cell["paper"], cell["paper_std"], mean, std) if n else "not run",
     }
 
 
