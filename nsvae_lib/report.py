@@ -75,7 +75,7 @@ def scorecard(rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "ligh
 
 
 def verdict(paper: float, paper_std: float, ours: float, std: float) -> str:
-    """Whether two means agree: "agrees" if they differ by at most 0.05 or two combined standard deviations, else "differs".
+    """ "agrees" if two means differ by at most 0.05 or by two combined standard deviations, else "differs".
 
     A standard deviation that is unknown (NaN), as with a single seed, counts as 0.
     """
