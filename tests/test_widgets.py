@@ -23,7 +23,7 @@ from nsvae_lib import widgets
 from nsvae_lib.vae import VAE
 from nsvae_lib.widgets import modules
 from nsvae_lib.widgets.base import MIME, Widget
-from nsvae_lib.widgets.weights import pack, round_to_int8
+from nsvae_lib.widgets.weights import pack, round_to_int8, rounded
 from tools import build, notebooks, toc
 
 
@@ -37,20 +37,6 @@ def vae() -> VAE:
     return ns.pretrained("FashionMNIST", "bernoulli", "EMNIST-Letters", device="cpu")
 
 
-def as_rounded(vae: VAE) -> VAE:
-    """The VAE with the weights that are left of it in int8."""
-    vae = copy.deepcopy(vae)
-    for module in vae.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            weight = module.weight.data
-            if module is vae.decoder.dense:
-                weight = weight.view(vae.decoder.start[0], -1)
-            by_channel = weight.movedim(1 if isinstance(module, nn.ConvTranspose2d) else 0, -1)
-            rounded, scales = round_to_int8(by_channel.reshape(-1, by_channel.shape[-1]).numpy())
-            by_channel.copy_(torch.from_numpy(rounded * scales).view(by_channel.shape))
-    return vae
-
-
 # --- the gallery: every widget once, as a notebook shows it ---------------------------------------
 
 
@@ -59,7 +45,14 @@ def explorer() -> Widget:
     return widgets.LatentExplorer.from_vae(vae, ns.load("FashionMNIST", sample=True).test[:8], shift=8)
 
 
-GALLERY: dict[str, Callable[[], Widget]] = {"latent_explorer": explorer}
+def drawing_board() -> Widget:
+    vaes = {n: ns.pretrained("FashionMNIST", "bernoulli", n, device="cpu") for n in ("none", "EMNIST-Letters")}
+    sets = {name: ns.load(name, sample=True).test for name in ("MNIST", "FashionMNIST")}
+    pictures = {"a digit": sets["MNIST"][2], "a shoe": sets["FashionMNIST"][0]}
+    return widgets.Draw.from_vaes(vaes, sets["FashionMNIST"][:300], pictures)
+
+
+GALLERY: dict[str, Callable[[], Widget]] = {"draw": drawing_board, "latent_explorer": explorer}
 
 
 def test_the_gallery_has_every_widget():
@@ -130,10 +123,10 @@ def test_weights_take_a_byte_each_and_no_more_than_a_page_may_load(vae):
 
 def test_rounding_is_to_the_nearest_of_255_levels():
     weight = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    rounded, scales = round_to_int8(weight)
-    assert rounded.dtype == np.int8
-    assert np.abs(rounded).max(0).tolist() == [127, 127, 127]
-    assert (np.abs(rounded * scales - weight) <= scales / 2 * 1.0001).all()
+    whole, scales = round_to_int8(weight)
+    assert whole.dtype == np.int8
+    assert np.abs(whole).max(0).tolist() == [127, 127, 127]
+    assert (np.abs(whole * scales - weight) <= scales / 2 * 1.0001).all()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +146,7 @@ def test_a_vae_that_the_engine_cannot_compute_is_refused(vae, message):
 def test_rounding_leaves_the_auroc_as_it_was(negatives, clothes):
     digits = ns.load("MNIST", sample=True).test
     vae = ns.pretrained("FashionMNIST", "bernoulli", negatives, device="cpu")
-    scores = [[ns.score(model, images) for images in (clothes, digits)] for model in (vae, as_rounded(vae))]
+    scores = [[ns.score(model, images) for images in (clothes, digits)] for model in (vae, rounded(vae))]
     for name in ("bpd", "kl"):
         before, after = (ns.auroc(inlier[name], ood[name]) for inlier, ood in scores)
         assert abs(before - after) < 0.005, name
@@ -230,7 +223,7 @@ def test_engine_with_int8_weights_computes_the_rounded_vae(engine, vae, clothes)
     engine.load(vae, bits=8)
     q = engine("e.encode(network, argument)", (clothes[0].flatten() / 255).tolist())
     with torch.no_grad():
-        wanted = as_rounded(vae).double().encoder(clothes[:1].double() / 255)[0]
+        wanted = rounded(vae).double().encoder(clothes[:1].double() / 255)[0]
     assert close(q["mean"], wanted[0])
 
 
@@ -283,6 +276,17 @@ class Tab:
     def _asked(self, address: str) -> None:
         if urlsplit(address).scheme not in ("file", "data", "blob") and urlsplit(address).hostname != "127.0.0.1":
             self.outside.append(address)
+
+
+def numbers(tab: Tab) -> dict[str, float]:
+    """The readouts of a widget, by their labels."""
+    rows = tab.figure.locator(".ns-readouts > div").all()
+    texts = [(row.locator("dt").inner_text(), row.locator("dd").inner_text()) for row in rows]
+    return {label: float(text.split()[0].replace("−", "-")) for label, text in texts}
+
+
+def settled(tab: Tab) -> None:
+    tab.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 @pytest.fixture
@@ -371,18 +375,163 @@ def test_all_scripts_together_are_small():
     assert len(gzip.compress("".join(texts).encode())) < 40_000
 
 
+# --- draw anything --------------------------------------------------------------------------------
+
+
+def drawn(tab: Tab) -> torch.Tensor:
+    """The picture on the drawing board, uint8 [1, 1, 28, 28]."""
+    pixels = tab.figure.locator(".ns-board canvas").evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0)"
+    )
+    return torch.tensor(pixels, dtype=torch.uint8).view(1, 1, 28, 28)
+
+
+def verdicts(tab: Tab) -> dict[str, list[str]]:
+    """For each model what its two gauges say, such as "0.209 fits in"."""
+    rows = tab.figure.locator("tbody tr").all()
+    return {
+        row.locator("th span").inner_text(): [" ".join(v.split()) for v in row.locator(".ns-value").all_inner_texts()]
+        for row in rows
+    }
+
+
+def expected_verdicts(picture: torch.Tensor, board: widgets.Draw) -> dict[str, list[str]]:
+    """The same from the library's own scores."""
+    found = {}
+    for name in ("none", "EMNIST-Letters"):
+        scores = ns.score(rounded(ns.pretrained("FashionMNIST", "bernoulli", name, device="cpu")), picture)
+        found[name] = [
+            f"{scores[key].item():.{digits}f} {'alarm' if scores[key] > board.threshold(name, key) else 'fits in'}"
+            for key, digits in (("bpd", 3), ("kl", 1))
+        ]
+    return found
+
+
+def answered(tab: Tab, wanted: dict[str, list[str]]) -> None:
+    """Wait until the gauges say what they should; where they do not, show what they say."""
+    for _ in range(200):
+        if verdicts(tab) == wanted:
+            return
+        tab.page.wait_for_timeout(50)
+    assert verdicts(tab) == wanted
+
+
+@pytest.fixture(scope="module")
+def board() -> widgets.Draw:
+    return drawing_board()
+
+
+def test_threshold_lets_the_chosen_share_of_inliers_be_alarms(board, clothes):
+    scores = ns.score(rounded(ns.pretrained("FashionMNIST", "bernoulli", device="cpu")), clothes[:300])
+    for board.alarm in (0.2, 0.05, 0.01):
+        for name in ("bpd", "kl"):
+            share = (scores[name] > board.threshold("none", name)).double().mean().item()
+            assert share == pytest.approx(board.alarm, abs=1.5 / 300)
+    board.alarm = 0.05
+
+
+def test_board_starts_with_the_scores_of_the_library(board):
+    picture = ns.load("MNIST", sample=True).test[2:3]
+    for name, scores in board.scores.items():
+        wanted = ns.score(rounded(ns.pretrained("FashionMNIST", "bernoulli", name, device="cpu")), picture)
+        assert scores == pytest.approx({key: value.item() for key, value in wanted.items()})
+
+
+def test_board_refuses_what_does_not_fit_together(vae, clothes):
+    with pytest.raises(ValueError, match="at least one model and one picture, got 0 and 1"):
+        widgets.Draw.from_vaes({}, clothes, {"a": clothes[0]})
+    with pytest.raises(ValueError, match="alike in shape and latent_dim"):
+        widgets.Draw.from_vaes({"a": vae, "b": VAE.for_images(vae.shape, latent_dim=3)}, clothes, {"a": clothes[0]})
+    with pytest.raises(ValueError, match=r"pictures: expected shape \[N, 1, 28, 28\]"):
+        widgets.Draw.from_vaes({"a": vae}, clothes, {"a": clothes[0, :, :20]})
+
+
+def test_board_loads_weights_once_and_only_when_somebody_plays(site, open_tab, board):
+    tab = open_tab((site / "draw.html").as_uri())
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(Path(urlsplit(request.url).path).stem))
+    assert verdicts(tab) == expected_verdicts(drawn(tab), board)
+    assert asked == []
+    for name in ("a shoe", "a digit"):
+        tab.figure.get_by_role("radio", name=name).check()
+        answered(tab, expected_verdicts(drawn(tab), board))
+    assert sorted(asked) == ["FashionMNIST_bernoulli_EMNIST-Letters", "FashionMNIST_bernoulli_none"]
+    assert tab.errors == []
+
+
+def test_board_is_drawn_on_with_keys(site, open_tab, board):
+    tab = open_tab((site / "draw.html").as_uri())
+    tab.figure.get_by_role("button", name="clear").press("Enter")
+    settled(tab)
+    assert drawn(tab).max() == 0
+    canvas = tab.figure.get_by_role("application")
+    canvas.press("ArrowUp")
+    settled(tab)
+    assert drawn(tab).max() == 0  # the pen is up
+    for key in ["Space", *["ArrowLeft"] * 6, "Space", *["ArrowDown"] * 4]:
+        canvas.press(key)
+    settled(tab)
+    rows, columns = (drawn(tab)[0, 0] > 128).nonzero().T
+    assert (rows.min().item(), rows.max().item()) == (12, 14)
+    assert (columns.min().item(), columns.max().item()) == (7, 15)
+    answered(tab, expected_verdicts(drawn(tab), board))
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_board_is_drawn_on_with_mouse_or_finger(site, open_tab, board, width):
+    tab = open_tab((site / "draw.html").as_uri(), width=width)
+    before = drawn(tab)
+    box = tab.figure.locator(".ns-board canvas").bounding_box()
+    place = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.1, 0.1), (0.9, 0.2))]
+    if width == 390:
+        for x, y in place:
+            tab.page.touchscreen.tap(x, y)
+    else:
+        tab.page.mouse.move(*place[0])
+        tab.page.mouse.down()
+        tab.page.mouse.move(*place[1], steps=5)
+        tab.page.mouse.up()
+    settled(tab)
+    added = (drawn(tab).int() - before.int())[0, 0]
+    assert added.min() >= 0
+    assert added[2:4, 2:4].min() > 128
+    assert added[5, 24:26].min() > 128
+    assert (added[3:5, 10:18].max() > 128) == (width == 1280)  # a line, or two dots
+    answered(tab, expected_verdicts(drawn(tab), board))
+    assert tab.errors == []
+
+
+def test_board_takes_a_file_and_shrinks_it(site, open_tab, board, tmp_path):
+    from PIL import Image
+
+    picture = Image.new("RGB", (560, 280), "white")
+    picture.paste("black", (280, 0, 560, 280))
+    picture.save(tmp_path / "half.png")
+    (tmp_path / "words.png").write_text("no picture")
+    tab = open_tab((site / "draw.html").as_uri())
+    tab.figure.get_by_label("your own picture").set_input_files(tmp_path / "half.png")
+    wanted = torch.zeros(28, 28)
+    wanted[7:21, :14] = 255
+    tab.page.wait_for_function("() => !document.querySelector('.ns-choice input:checked[value=\"0\"]')")
+    settled(tab)
+    assert (drawn(tab)[0, 0].float() - wanted).abs().mean() < 5
+    answered(tab, expected_verdicts(drawn(tab), board))
+    tab.figure.get_by_label("your own picture").set_input_files(tmp_path / "words.png")
+    tab.figure.get_by_text("words.png is no picture that this browser can read").wait_for()
+
+
+def test_alarm_rate_moves_the_verdict(site, open_tab, board):
+    tab = open_tab((site / "draw.html").as_uri())
+    slider = tab.figure.get_by_role("slider", name="False alarms")
+    for key, board.alarm in (("End", 0.2), ("Home", 0.01)):
+        slider.press(key)
+        settled(tab)
+        assert verdicts(tab) == expected_verdicts(drawn(tab), board)
+    board.alarm = 0.05
+
+
 # --- latent explorer ------------------------------------------------------------------------------
-
-
-def numbers(tab: Tab) -> dict[str, float]:
-    """The readouts of a widget, by their labels."""
-    rows = tab.figure.locator(".ns-readouts > div").all()
-    texts = [(row.locator("dt").inner_text(), row.locator("dd").inner_text()) for row in rows]
-    return {label: float(text.split()[0].replace("−", "-")) for label, text in texts}
-
-
-def settled(tab: Tab) -> None:
-    tab.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def bound_of(vae: VAE, x: torch.Tensor, z: list[float]) -> dict[str, float]:
@@ -404,14 +553,14 @@ def test_explorer_answers_to_keys_with_pythons_numbers(site, open_tab, vae, clot
     tab = open_tab((site / "latent_explorer.html").as_uri())
     tab.figure.get_by_role("radio", name="image 3").check()
     settled(tab)
-    rounded, x = as_rounded(vae), clothes[2:3] / 255
+    vae, x = rounded(vae), clothes[2:3] / 255
     with torch.no_grad():
-        z = rounded.encode(x).mean[0].tolist()
-    assert numbers(tab) == pytest.approx(bound_of(rounded, x, z), abs=0.051)
+        z = vae.encode(x).mean[0].tolist()
+    assert numbers(tab) == pytest.approx(bound_of(vae, x, z), abs=0.051)
     slider = tab.figure.get_by_role("slider", name="z, dimension 2")
     for _ in range(3):
         slider.press("PageUp")
     settled(tab)
     moved = float(slider.input_value())
     assert moved != pytest.approx(z[1], abs=0.1)
-    assert numbers(tab) == pytest.approx(bound_of(rounded, x, [z[0], moved, *z[2:]]), abs=0.051)
+    assert numbers(tab) == pytest.approx(bound_of(vae, x, [z[0], moved, *z[2:]]), abs=0.051)

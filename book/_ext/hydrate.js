@@ -20,7 +20,10 @@
       const script = document.createElement("script");
       script.src = `${folder}${name}.js`;
       script.onload = () => resolve(decoded(nsvae.packed[name]));
-      script.onerror = () => reject(new Error(`cannot load ${script.src}`));
+      script.onerror = () => {
+        delete loading[name];
+        reject(new Error(`cannot load ${script.src}`));
+      };
       document.head.append(script);
     });
     return loading[name];

@@ -198,6 +198,7 @@ function addProduct(output, o, weight, w, n, value) {
  */
 function reached({ kind, kernel = 1, stride = 1, padding = 0 }, inputs, outputs) {
   return Array.from({ length: inputs }, (_, i) => {
+    /** @type {{from: number, to: number, length: number}[]} */
     const runs = [];
     for (let k = 0; k < kernel; k++) {
       const to = kind === "transposed" ? i * stride + k - padding : (i + padding - k) / stride;
@@ -290,17 +291,26 @@ export function standardNormal(latent, mean = 0) {
 export const bitsPerDim = (logLikelihood, pixels) => -logLikelihood / (pixels * Math.LN2);
 
 /**
- * A source of standard normal numbers that gives the same ones for the same seed: mulberry32 and Box-Muller.
+ * A source of uniform numbers in [0, 1) that gives the same ones for the same seed: mulberry32.
  * @param {number} seed
  * @returns {() => number}
  */
-export function normalSampler(seed) {
+export function uniformSampler(seed) {
   let state = seed >>> 0;
-  const uniform = () => {
+  return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/**
+ * The same for standard normal numbers, by Box and Muller.
+ * @param {number} seed
+ * @returns {() => number}
+ */
+export function normalSampler(seed) {
+  const uniform = uniformSampler(seed);
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

@@ -5,11 +5,13 @@ int8, and its biases; little-endian. The engine's images are [H, W, C] and its w
 that the innermost axis is always that of the output channels.
 """
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..networks import Decoder, Encoder
@@ -57,8 +59,8 @@ def pack(vae: VAE, bits: int = 8) -> bytes:
     parts = [np.uint32(len(text)).tobytes(), text]
     for layer in [*layers["encoder"], *layers["decoder"]]:
         if bits == 8:
-            rounded, scales = round_to_int8(layer.weight.reshape(-1, layer.channels))
-            parts += [rounded.tobytes(), scales.tobytes()]
+            whole, scales = round_to_int8(layer.weight.reshape(-1, layer.channels))
+            parts += [whole.tobytes(), scales.tobytes()]
         else:
             parts.append(layer.weight.tobytes())
         parts.append(layer.bias.tobytes())
@@ -69,6 +71,20 @@ def round_to_int8(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights [N, C] -> int8 [N, C] and scales, float32 [C], whose product is nearest to the weights."""
     scales = np.maximum(np.abs(weight).max(0), 1e-12).astype(np.float32) / np.float32(127)
     return np.rint(weight / scales).astype(np.int8), scales
+
+
+def rounded(vae: VAE) -> VAE:
+    """A copy of the VAE with the weights that `pack` leaves of it in int8: what a widget computes with."""
+    vae = copy.deepcopy(vae)
+    for module in vae.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            weight = module.weight.data
+            if isinstance(vae.decoder, Decoder) and module is vae.decoder.dense:
+                weight = weight.view(vae.decoder.start[0], -1)
+            by_channel = weight.movedim(1 if isinstance(module, nn.ConvTranspose2d) else 0, -1)
+            whole, scales = round_to_int8(by_channel.cpu().reshape(-1, by_channel.shape[-1]).numpy())
+            by_channel.copy_(torch.from_numpy(whole * scales).view(by_channel.shape))
+    return vae
 
 
 def _encoder(vae: VAE) -> Iterator[Layer]:
