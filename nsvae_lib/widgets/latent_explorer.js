@@ -201,6 +201,7 @@ export async function render({ model, el }) {
         button("z = mean", () => save(model, { z: get().q.mean })),
         button("draw z from q", () => sample(get().q)),
         button("draw z from the prior", () => sample(prior)),
+        button("q = prior", () => save(model, { ...prior, z: prior.mean })),
         button("back to the encoder", encodePicked),
       ),
       speaker.root,
