@@ -26,7 +26,7 @@ from .training import History
 
 WIDTH = 7.2  # inches; what fits a page without shrinking the text
 COLORS = sns.color_palette("colorblind")
-LINES = ("-", "--", "-.", ":")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)))  # the last: dash, dot, dot
 HATCHES = ("", "///", "...", "\\\\\\", "xxx")
 MARKERS = ("o", "s", "^", "D", "v")
 
@@ -112,7 +112,9 @@ def score_histograms(
     for i, (label, values) in enumerate(arrays.items()):
         color = COLORS[i % len(COLORS)]
         style = (
-            {"alpha": 0.5} if i == 0 else {"fill": False, "hatch": HATCHES[i % len(HATCHES)], "linestyle": LINES[i % 4]}
+            {"alpha": 0.5}
+            if i == 0
+            else {"fill": False, "hatch": HATCHES[i % len(HATCHES)], "linestyle": LINES[i % len(LINES)]}
         )
         ax.hist(values, edges, density=True, histtype="stepfilled", color=color, edgecolor=color, label=label, **style)
     ax.set(xlabel=xlabel, ylabel="density")
@@ -185,7 +187,7 @@ def lines(
     ax = new_figure()[1][0] if ax is None else ax
     for i, (label, y) in enumerate(curves.items()):
         y = np.asarray(y, dtype=float)
-        ax.plot(x, y, color=COLORS[i % len(COLORS)], linestyle=LINES[i % 4], label=label)
+        ax.plot(x, y, color=COLORS[i % len(COLORS)], linestyle=LINES[i % len(LINES)], label=label)
         if label_ends:
             last = np.flatnonzero(np.isfinite(y))[-1]
             ax.annotate(
@@ -410,7 +412,7 @@ def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, ax: Axes | 
     for i, (label, (inlier, ood)) in enumerate(scores.items()):
         values = np.concatenate([np.asarray(inlier, dtype=float), np.asarray(ood, dtype=float)])
         fpr, tpr, _ = roc_curve(np.repeat([0, 1], [len(np.asarray(inlier)), len(np.asarray(ood))]), values)
-        ax.plot(fpr, tpr, color=COLORS[i % len(COLORS)], linestyle=LINES[i % 4], label=label)
+        ax.plot(fpr, tpr, color=COLORS[i % len(COLORS)], linestyle=LINES[i % len(LINES)], label=label)
     ax.set(xlabel="inliers flagged", ylabel="OOD images flagged", aspect="equal", xlim=(0, 1), ylim=(0, 1))
     ax.legend(frameon=False, fontsize=8, loc="lower right")
     return _figure_of(ax)
@@ -534,7 +536,11 @@ def aurocs_along(
     for i, (label, table) in enumerate(curves.items()):
         middle = table["auroc"]
         reach = [middle - table["auroc_low"], table["auroc_high"] - middle]
-        style = {"color": COLORS[i % len(COLORS)], "linestyle": LINES[i % 4], "marker": MARKERS[i % len(MARKERS)]}
+        style = {
+            "color": COLORS[i % len(COLORS)],
+            "linestyle": LINES[i % len(LINES)],
+            "marker": MARKERS[i % len(MARKERS)],
+        }
         ax.errorbar(table.index, middle, yerr=reach, label=label, markersize=5, capsize=2, **style)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False, fontsize=8)
