@@ -30,9 +30,17 @@ def draw_latents(q: Normal, samples: int, generator: torch.Generator | None = No
 def log_weights(
     vae: VAE, x: Tensor, samples: int, generator: torch.Generator | None = None, q: Normal | None = None
 ) -> Tensor:
-    """log w = log p(x|z) + log p(z) - log q(z), z from q: images [N, C, H, W] in [0, 1] -> [S, N], nats.
+    """log w = log p(x|z) + log p(z) - log q(z), z from q: images [N, C, H, W] -> [S, N], nats.
 
-    q: Normal [N, D], one for each image; default: the encoder's posterior q(z|x).
+    Args:
+        vae: the model.
+        x: images, float in [0, 1]; uint8 images must go through `data.to_float` first.
+        samples: S, draws of z per image; >= 1.
+        generator: source of the draws, on the model's device; default: PyTorch's own.
+        q: Normal [N, D], one for each image; default: the encoder's posterior q(z|x).
+
+    Raises:
+        ValueError: samples < 1, images that this VAE cannot take.
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
@@ -51,14 +59,15 @@ def refit_posterior(
 ) -> Normal:
     """The posterior fitted to each image by itself: the ELBO is maximised over mean and scale, the decoder fixed.
 
-    What the ELBO gains by it is the encoder's amortisation gap (Cremer, Li and Duvenaud, 2018). Chapters 4 and 5.
+    What the ELBO gains by it is the encoder's amortisation gap (Cremer, Li and Duvenaud, 2018), as far as the steps
+    find it. See chapters 4 and 5.
 
     Args:
         vae: the model; its parameters do not change.
-        x: images [N, C, H, W] in [0, 1].
+        x: images [N, C, H, W], float in [0, 1]; uint8 images must go through `data.to_float` first.
         steps: of Adam, each with one draw of z per image.
         lr: its learning rate.
-        generator: source of the draws.
+        generator: source of the draws, on the model's device; default: PyTorch's own.
         start: Normal [N, D] to begin from; default: the encoder's posterior q(z|x).
 
     Returns:
@@ -121,8 +130,8 @@ def effective_sample_size(log_w: Tensor) -> Tensor:
 def expected_w_log_w(log_w: Tensor) -> Tensor:
     """E_q[w log w], the upper-bound loss as the paper prints it (section III-B): [S, N] -> [N]. Not for training.
 
-    It equals p(x) EUBO(x), not EUBO(x): on images w = exp(-100) or less, and in float32 value and gradient are zero
-    (chapter 5). The one quantity here that leaves log space, because the printed formula does.
+    It equals p(x) EUBO(x), not EUBO(x). For nearly all images log w is below -104, where in float32 value and gradient
+    are zero (chapter 5). The one quantity here that leaves log space, because the printed formula does.
     """
     return (log_w.exp() * log_w).mean(0)
 

@@ -46,9 +46,9 @@ N_MONITORED = 2_000
 class Run:
     """One training: on which images, with which noise model, negatives and objective, and for how long.
 
-    negatives: "none"; names of image sets, joined by "+" ("KMNIST+FashionMNIST"); "uniform-noise", "noisy-inliers";
-        "generated" (the model's own images, the decoder not playing), "fixed-generator" (images of a trained plain
-        VAE, the same run without negatives), "adversarial".
+    negatives: "none", "adversarial", "fixed-generator" (images of a trained plain VAE, the same run without negatives),
+        or sources joined by "+" ("KMNIST+uniform-noise"), each of which makes an equal share: names of image sets,
+        "uniform-noise", "noisy-inliers", "generated" (the model's own images, the decoder not playing).
     shift: of the negative prior.
     bound_samples: 0 for the negative prior; K >= 1 for the upper bound EUBO_K with its default margin instead.
     spectral_norm, batch_norm: of the networks, see `VAE.for_images`.

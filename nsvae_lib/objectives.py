@@ -158,9 +158,15 @@ def negative_prior(vae: VAE, shift: Shift) -> Normal:
 
 
 def prior_distance(shift: Shift, latent_dim: int) -> float:
-    """KL(negative prior || prior) = D shift^2 / 2 in nats (for a vector: half its squared length)."""
-    values = torch.as_tensor(shift, dtype=torch.float64).expand(latent_dim)
-    return float(values.square().sum() / 2)
+    """KL(negative prior || prior) = D shift^2 / 2 in nats (for a vector: half its squared length).
+
+    Raises:
+        ValueError: a vector shift whose length is not `latent_dim`.
+    """
+    values = torch.as_tensor(shift, dtype=torch.float64)
+    if values.ndim and len(values) != latent_dim:
+        raise ValueError(f"shift has {len(values)} entries, but latent_dim is {latent_dim}")
+    return float(values.expand(latent_dim).square().sum() / 2)
 
 
 def _check_shift(shift: Shift) -> None:
@@ -173,5 +179,5 @@ def _check_shift(shift: Shift) -> None:
 
 def _required(negatives: Tensor | None) -> Tensor:
     if negatives is None:
-        raise ValueError("this objective needs negatives")
+        raise ValueError("this objective needs negatives, images [N, C, H, W] in [0, 1], got None")
     return negatives

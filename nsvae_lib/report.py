@@ -68,9 +68,8 @@ def scorecard(rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "ligh
     for _, cell in cells.iterrows():
         run = run_of(cell)
         budget = {"n_train": n_train, "epochs": epochs, "preset": preset}
-        key = tuple(budget.get(name, getattr(run, name)) for name in others)
-        aurocs = ours[*key, cell["ood"], cell["score"]]["auroc"] if (*key, cell["ood"], cell["score"]) in ours else None
-        found.append(_beside(cell, pd.Series(dtype=float) if aurocs is None else aurocs.astype(float)))
+        key = (*(budget.get(name, getattr(run, name)) for name in others), cell["ood"], cell["score"])
+        found.append(_beside(cell, ours[key]["auroc"].astype(float) if key in ours else pd.Series(dtype=float)))
     return pd.concat([cells, pd.DataFrame(found, index=cells.index)], axis=1)
 
 

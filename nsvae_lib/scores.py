@@ -40,8 +40,10 @@ def score(
         For each name in `which` a float tensor [N] on the CPU; higher = more OOD.
 
     Raises:
-        ValueError: an unknown score, samples < 1, images that this VAE cannot take.
+        ValueError: an unknown score or none, samples < 1, images that this VAE cannot take.
     """
+    if isinstance(which, str):
+        raise ValueError(f"which: expected a sequence of names, got the string {which!r}; write [{which!r}]")
     unknown = [name for name in which if name not in SCORES]
     if unknown or not which:
         raise ValueError(f"unknown scores {unknown}; known: {', '.join(SCORES)}")

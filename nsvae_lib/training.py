@@ -111,8 +111,10 @@ def fit(
     images = check_images(images.train if isinstance(images, ImageData) else images, vae.shape)
     _check_arguments(epochs, batch_size, lr, optimizer, update)
     if objective.uses_negatives != (negatives is not None):
-        needs = "needs" if objective.uses_negatives else "uses no"
-        raise ValueError(f"{objective} {needs} negatives, got negatives={negatives}")
+        needs, remedy = "uses no", "leave them out"
+        if objective.uses_negatives:
+            needs, remedy = "needs", "give a source of them, such as FromImages(load('Glyphs'))"
+        raise ValueError(f"{objective} {needs} negatives, got negatives={negatives}: {remedy}")
     device = torch.device(device or best_device())
     vae.to(device).to(memory_format=torch.channels_last)
     if negatives is not None:

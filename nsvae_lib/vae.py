@@ -132,7 +132,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Images -> decoded posterior means, [N, C, H, W] in [0, 1]."""
+        """Images, uint8 or in [0, 1] -> means of p(x|z) at the mean z of q(z|x), [N, C, H, W] in [0, 1]."""
         images = check_images(images, self.shape).to(self.device)
         return self.decode(self.encode(images).mean).mean
 

@@ -22,7 +22,7 @@ RECIPES = [
         for noise in ("bernoulli", "gaussian")
     ),
     *(Run("FashionMNIST", noise, "EMNIST-Letters") for noise in ("bernoulli", "gaussian")),
-    # Adversarial training costs three times as much per image; these see a third of the images.
+    # Adversarial training costs two to three times as much per image; these see a third of the images.
     *(Run("FashionMNIST", noise, "adversarial", n_train=20_000) for noise in ("bernoulli", "gaussian")),
 ]
 

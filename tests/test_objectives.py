@@ -136,6 +136,8 @@ def test_unusable_arguments():
 def test_a_shift_of_another_length(tiny_vae):
     with pytest.raises(ValueError, match="shift has 2 entries, but the model has 3"):
         negative_prior(tiny_vae, (1.0, 2.0))
+    with pytest.raises(ValueError, match="2 entries, but latent_dim is 3"):
+        prior_distance((1.0, 2.0), 3)
 
 
 def test_negatives_are_given_exactly_when_they_are_used(tiny_vae, tiny_images, x):

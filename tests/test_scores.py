@@ -58,6 +58,7 @@ def test_training_mode_is_kept(tiny_vae, tiny_images):
     [
         ({"which": ("bpd", "likelihood")}, "unknown scores .'likelihood'.; known: bpd, kl"),
         ({"which": ()}, "unknown scores"),
+        ({"which": "kl"}, "expected a sequence of names, got the string 'kl'"),
         ({"samples": 0}, "samples and batch_size must be at least 1"),
     ],
 )
