@@ -23,6 +23,7 @@ class Evaluation:
     aupr: area under the precision-recall curve (average precision), OOD positive; guessing gives the share of OOD
         images, n_ood / (n_inlier + n_ood).
     fpr95: share of inliers flagged at the threshold that flags at least 95 % of the OOD images; lower is better.
+    n_inlier, n_ood: how many images of each.
     """
 
     auroc: float

@@ -51,7 +51,9 @@ class Run:
         "uniform-noise", "noisy-inliers", "generated" (the model's own images, the decoder not playing).
     shift: of the negative prior.
     bound_samples: 0 for the negative prior; K >= 1 for the upper bound EUBO_K with its default margin instead.
-    spectral_norm, batch_norm: of the networks, see `VAE.for_images`.
+    spectral_norm, batch_norm, preset: of the networks, see `VAE.for_images`.
+    n_train: training images.
+    epochs, batch_size, lr, optimizer, seed: of the training, see `training.fit`.
     n_test: images of each test set that the model is scored on, or what there is; the paper: 10,000.
     """
 
@@ -73,7 +75,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """A file name: INLIER_NOISE_NEGATIVES, then every other field that is not at its default."""
+        """The run's name in file names, INLIER_NOISE_NEGATIVES and every other field that is not at its default."""
         parts = [self.inlier, self.noise, self.negatives]
         for field in fields(self)[3:]:
             value = getattr(self, field.name)

@@ -15,7 +15,12 @@ from torch.distributions import MultivariateNormal, Normal
 class LinearGaussian:
     """The model x = W z + b + sigma * noise, with z standard normal.
 
-    weight: W, [X, D]; bias: b, [X]; sigma: standard deviation of the noise, > 0.
+    weight: W, [X, D].
+    bias: b, [X].
+    sigma: standard deviation of the noise, > 0.
+
+    Raises:
+        ValueError: shapes that do not fit each other, sigma <= 0.
     """
 
     weight: Tensor
