@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from .. import plots
+from ..bounds import kl_divergence
 from ..data import check_images, to_float
 from ..vae import VAE
 from .base import Widget
@@ -34,7 +35,12 @@ class LatentExplorer(Widget):
 
     @classmethod
     def from_vae(
-        cls, vae: VAE, images: Tensor, names: Sequence[str] | None = None, shift: float | None = None
+        cls,
+        vae: VAE,
+        images: Tensor,
+        names: Sequence[str] | None = None,
+        shift: float | None = None,
+        picked: int = 0,
     ) -> "LatentExplorer":
         """An explorer of a VAE on some images.
 
@@ -43,6 +49,7 @@ class LatentExplorer(Widget):
             images: to choose from, [N, 1, H, W], uint8 or in [0, 1].
             names: a word or two for each image, which screen readers say; default: "image 1", "image 2", ...
             shift: of the negative prior N(s, 1), which is then shown too; None shows the prior alone.
+            picked: index of the image to start with.
 
         Raises:
             ValueError: images that the VAE cannot take, another number of names, a VAE that widgets cannot compute.
@@ -52,12 +59,13 @@ class LatentExplorer(Widget):
         if len(names) != len(x):
             raise ValueError(f"names: expected one for each of {len(x)} images, got {len(names)}")
         with torch.no_grad():
-            q = vae.encode(x[:1].to(vae.device))
+            q = vae.encode(x[picked][None].to(vae.device))
         mean = q.mean[0].tolist()
         explorer = cls(
             images=(x * 255).round().to(torch.uint8).cpu().numpy().tobytes(),
             names=names,
             shift=shift,
+            picked=picked,
             mean=mean,
             scale=q.stddev[0].tolist(),
             z=mean,
@@ -76,12 +84,22 @@ class LatentExplorer(Widget):
         """The picked image, its posterior in each dimension, and what z is decoded to."""
         with torch.no_grad():
             decoded = self._vae.decode(torch.tensor(self.z)[None].to(self._vae.device)).mean.cpu()
-        q = Normal(torch.tensor(self.mean), torch.tensor(self.scale))
-        return plots.vae_diagram(self._picked()[0], q, decoded[0])
+        fig = plots.vae_diagram(self._picked()[0], self._q(), decoded[0])
+        if self.shift is not None:
+            ax = fig.axes[1]
+            ax.axvspan(self.shift - 1, self.shift + 1, facecolor="none", edgecolor="0.7", hatch="///")
+            ax.annotate("negative prior", (self.shift, -0.9), ha="center", va="center", fontsize=9)
+            ax.set_xlim(-3.5, self.shift + 3.5)
+        return fig
 
     def alt(self) -> str:
         """What the still picture shows."""
+        prior = Normal(torch.zeros(len(self.z)), torch.ones(len(self.z)))
         return (
-            f"{self.names[self.picked]}: the image, its posterior in each of {len(self.z)} dimensions, and the image "
-            "that the decoder makes of it."
+            f"{self.names[self.picked]}: the image, its posterior in each of {len(self.z)} dimensions, "
+            f"{kl_divergence(self._q(), prior).item():.0f} nats from the prior, and the image that z is decoded to."
         )
+
+    def _q(self) -> Normal:
+        """The posterior as it stands, [D]."""
+        return Normal(torch.tensor(self.mean), torch.tensor(self.scale))
