@@ -23,6 +23,7 @@ PHRASES = {
     "book/04_negative_prior": "A plain rival",
     "book/05_upper_bounds": "The evidence from above",
     "book/06_adversarial_negatives": "What everybody pays",
+    "book/07_colour_images": "What a nat is worth",
     "book/08_where_negatives_come_from": "A plane on which everything is visible",
     "book/appendix_notation": "importance-weighted bound",
     "book/appendix_datasets": "stand in for EMNIST-Letters",
