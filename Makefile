@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book html test refresh lint format constraints clean
+.PHONY: help install book html test refresh lint format fork constraints clean
 
 help:  ## list the targets
 	@echo "Targets (make PYTHON=python3.12 ... chooses the interpreter for .venv):"
@@ -63,8 +63,12 @@ lint: $(INSTALLED)  ## ruff, mypy, notebook format check; prettier, tsc and acti
 format: $(INSTALLED)  ## let ruff, prettier and the notebook cleaner repair what they can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	$(BIN)/python -m tools.notebooks setup
 	$(BIN)/python -m tools.notebooks clean
 	@if command -v npx >/dev/null; then npx --yes $(PRETTIER) --write; fi
+
+fork: $(INSTALLED)  ## write the address of git's remote (or ADDRESS=...) into badges, set-up cells, README and citation
+	$(BIN)/python -m tools.repository $(ADDRESS)
 
 constraints: $(INSTALLED)  ## resolve constraints.txt anew (needs the network)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra book --extra test --extra cluster --upgrade \

@@ -5,7 +5,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import build, notebooks, toc
+from tools import build, notebooks, repository, toc
 
 
 def chapter() -> NotebookNode:
@@ -13,7 +13,8 @@ def chapter() -> NotebookNode:
     ignored = {"tags": ["nbval-ignore-output"], "nbval_reason": "the time of day"}
     figure = new_output("display_data", {"image/png": "iVBORw0="}, metadata={"image/png": {"alt": "A line."}})
     cells = [
-        new_markdown_cell("# A title"),
+        new_markdown_cell(f"# A title\n\n{notebooks.badge('one')}"),
+        notebooks.setup_cell(),
         new_code_cell("profile = None", metadata={"tags": ["parameters"]}),
         new_code_cell("print(1)", outputs=[new_output("stream", name="stdout", text="1\n")]),
         new_code_cell("now()", metadata=ignored, outputs=[new_output("stream", name="stdout", text="12:00\n")]),
@@ -25,8 +26,8 @@ def chapter() -> NotebookNode:
     return notebooks.clean(new_notebook(cells=cells))
 
 
-def problems(notebook: NotebookNode) -> str:
-    return "\n".join(notebooks.problems(notebook))
+def problems(notebook: NotebookNode, name: str = "one") -> str:
+    return "\n".join(notebooks.problems(notebook, name))
 
 
 # --- the chapters themselves ----------------------------------------------------------------------
@@ -34,7 +35,7 @@ def problems(notebook: NotebookNode) -> str:
 
 @pytest.mark.parametrize("path", toc.notebooks(), ids=lambda path: path.stem)
 def test_chapter_is_in_form(path):
-    assert problems(nbformat.read(path, as_version=4)) == ""
+    assert problems(nbformat.read(path, as_version=4), path.stem) == ""
 
 
 @pytest.mark.parametrize("path", toc.notebooks(), ids=lambda path: path.stem)
@@ -52,51 +53,51 @@ def test_check_accepts_a_chapter_in_good_form():
 
 
 def add_second_parameters(notebook):
-    notebook.cells[2].metadata["tags"] = ["parameters"]
+    notebook.cells[3].metadata["tags"] = ["parameters"]
 
 
 def drop_parameters(notebook):
-    notebook.cells[1].metadata["tags"] = []
+    notebook.cells[2].metadata["tags"] = []
 
 
 def inject_parameters(notebook):
-    notebook.cells[2].metadata["tags"] = ["injected-parameters"]
+    notebook.cells[3].metadata["tags"] = ["injected-parameters"]
 
 
 def fail(notebook):
-    notebook.cells[2].outputs = [new_output("error", ename="ValueError", evalue="no", traceback=[])]
+    notebook.cells[3].outputs = [new_output("error", ename="ValueError", evalue="no", traceback=[])]
 
 
 def name_a_folder_in_the_output(notebook):
-    notebook.cells[2].outputs[0].text = "saved to /home/me/model.json"
+    notebook.cells[3].outputs[0].text = "saved to /home/me/model.json"
 
 
 def name_a_folder_in_the_source(notebook):
-    notebook.cells[2].source = "root = '/Users/me/data'"
+    notebook.cells[3].source = "root = '/Users/me/data'"
 
 
 def forget_the_alternative_text(notebook):
-    notebook.cells[4].outputs[0].metadata = {}
+    notebook.cells[5].outputs[0].metadata = {}
 
 
 def ignore_without_a_reason(notebook):
-    del notebook.cells[3].metadata["nbval_reason"]
+    del notebook.cells[4].metadata["nbval_reason"]
 
 
 def keep_a_reason_without_the_tag(notebook):
-    del notebook.cells[3].metadata["tags"]
+    del notebook.cells[4].metadata["tags"]
 
 
 def ignore_by_a_comment(notebook):
-    notebook.cells[2].source = "# NBVAL_IGNORE_OUTPUT\nprint(1)"
+    notebook.cells[3].source = "# NBVAL_IGNORE_OUTPUT\nprint(1)"
 
 
 def run_out_of_order(notebook):
-    notebook.cells[2].execution_count = 7
+    notebook.cells[3].execution_count = 7
 
 
 def leave_a_cell_unrun(notebook):
-    notebook.cells[5].execution_count = None
+    notebook.cells[6].execution_count = None
 
 
 def leave_traces_of_papermill(notebook):
@@ -104,11 +105,24 @@ def leave_traces_of_papermill(notebook):
 
 
 def print_a_warning(notebook):
-    notebook.cells[2].outputs.append(new_output("stream", name="stderr", text="careful\n"))
+    notebook.cells[3].outputs.append(new_output("stream", name="stderr", text="careful\n"))
+
+
+def lose_the_badge(notebook):
+    notebook.cells[0].source = "# A title"
+
+
+def point_to_another_repository(notebook):
+    path = repository.stated().path
+    notebook.cells[0].source = notebook.cells[0].source.replace(path, "somebody/else")
+
+
+def write_another_set_up(notebook):
+    notebook.cells[1].source = notebook.cells[1].source.replace("-q", "--upgrade")
 
 
 def make_invalid(notebook):
-    notebook.cells[2].cell_type = "poem"
+    notebook.cells[3].cell_type = "poem"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +142,9 @@ def make_invalid(notebook):
         (leave_a_cell_unrun, "not executed from top to bottom"),
         (leave_traces_of_papermill, "carries traces of a run"),
         (print_a_warning, "carries traces of a run"),
+        (lose_the_badge, "no badge below its title"),
+        (point_to_another_repository, "no badge below its title, or another's: expected [![Open in Colab]"),
+        (write_another_set_up, "its first code cell is not the set-up cell of all chapters"),
         (make_invalid, "not a valid notebook"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -141,10 +158,10 @@ def test_check_finds(damage, message):
 def test_check_reports_the_file_and_fails(tmp_path, capsys):
     notebook = chapter()
     drop_parameters(notebook)
-    nbformat.write(chapter(), tmp_path / "good.ipynb")
+    nbformat.write(chapter(), tmp_path / "one.ipynb")
     nbformat.write(notebook, tmp_path / "bad.ipynb")
-    assert notebooks.main(["check", str(tmp_path / "good.ipynb")]) == 0
-    assert notebooks.main(["check", str(tmp_path / "good.ipynb"), str(tmp_path / "bad.ipynb")]) == 1
+    assert notebooks.main(["check", str(tmp_path / "one.ipynb")]) == 0
+    assert notebooks.main(["check", str(tmp_path / "one.ipynb"), str(tmp_path / "bad.ipynb")]) == 1
     assert "bad.ipynb: 0 cells tagged 'parameters'" in capsys.readouterr().out
 
 
@@ -153,19 +170,19 @@ def test_check_reports_the_file_and_fails(tmp_path, capsys):
 
 def as_papermill_leaves_it() -> NotebookNode:
     notebook = chapter()
-    injected = new_code_cell("profile = 'smoke'", metadata={"tags": ["injected-parameters"]}, execution_count=2)
-    notebook.cells.insert(2, injected)
+    injected = new_code_cell("profile = 'smoke'", metadata={"tags": ["injected-parameters"]}, execution_count=3)
+    notebook.cells.insert(3, injected)
     for cell in notebook.cells:
         cell.metadata.update(papermill={"duration": 0.1, "start_time": "2026-01-01T00:00:00"}, execution={"shell": ""})
     for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.execution_count = number + 1
-    notebook.cells[3].outputs = [
+    notebook.cells[4].outputs = [
         new_output("stream", name="stderr", text="  0%|          | 0/3"),
         new_output("stream", name="stdout", text="1"),
         new_output("stream", name="stderr", text="100%|##########| 3/3"),
         new_output("stream", name="stdout", text="\n"),
     ]
-    notebook.cells[6].outputs[0].execution_count = 6
+    notebook.cells[7].outputs[0].execution_count = 6
     notebook.metadata.update(papermill={"duration": 3.0}, language_info={"name": "python", "version": "3.11.7"})
     return notebook
 
@@ -191,10 +208,10 @@ def test_clean_removes_live_views_and_leaves_what_works_without_a_kernel():
     notebook = chapter()
     notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {}}}}
     bundle = {notebooks.LIVE_VIEW: {"model_id": "a"}, notebooks.WIDGET: {"state": {}}, "text/plain": "A widget."}
-    notebook.cells[2].outputs.append(new_output("display_data", bundle))
+    notebook.cells[3].outputs.append(new_output("display_data", bundle))
     cleaned = notebooks.clean(notebook)
     assert "widgets" not in cleaned.metadata
-    assert cleaned.cells[2].outputs[-1].data == {notebooks.WIDGET: {"state": {}}, "text/plain": "A widget."}
+    assert cleaned.cells[3].outputs[-1].data == {notebooks.WIDGET: {"state": {}}, "text/plain": "A widget."}
 
 
 def test_clean_command_writes_only_what_changed(tmp_path, capsys):
@@ -202,9 +219,42 @@ def test_clean_command_writes_only_what_changed(tmp_path, capsys):
     nbformat.write(chapter(), tmp_path / "good.ipynb")
     good = (tmp_path / "good.ipynb").read_bytes()
     assert notebooks.main(["clean", str(tmp_path / "run.ipynb"), str(tmp_path / "good.ipynb")]) == 0
-    assert capsys.readouterr().out == "run.ipynb: cleaned\n"
+    assert capsys.readouterr().out == "run.ipynb: written\n"
     assert (tmp_path / "good.ipynb").read_bytes() == good
     assert problems(nbformat.read(tmp_path / "run.ipynb", as_version=4)) == ""
+
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+
+def lose_the_set_up(notebook):
+    del notebook.cells[1]
+
+
+@pytest.mark.parametrize("damage", [lose_the_badge, point_to_another_repository, write_another_set_up, lose_the_set_up])
+def test_setup_writes_badge_and_first_cell_and_nothing_else(damage):
+    notebook = chapter()
+    damage(notebook)
+    repaired = notebooks.set_up(notebook, "one")
+    assert problems(repaired) == ""
+    for cell, wanted in zip(repaired.cells, chapter().cells, strict=True):
+        wanted.id = cell.id
+        assert cell == wanted
+    assert notebooks.set_up(repaired, "one") == repaired
+
+
+def test_setup_command_keeps_what_is_right(tmp_path, capsys):
+    nbformat.write(chapter(), tmp_path / "one.ipynb")
+    nbformat.write(chapter(), tmp_path / "two.ipynb")
+    assert notebooks.main(["setup", str(tmp_path / "one.ipynb"), str(tmp_path / "two.ipynb")]) == 0
+    assert capsys.readouterr().out == "two.ipynb: written\n"
+    assert problems(nbformat.read(tmp_path / "two.ipynb", as_version=4), "two") == ""
+
+
+def test_set_up_cell_fits_a_phone_and_names_the_repository_once():
+    source = notebooks.setup_cell().source
+    assert max(map(len, source.splitlines())) <= 80
+    assert source.count(repository.stated().url) == 1
 
 
 # --- comparison -----------------------------------------------------------------------------------
@@ -212,8 +262,8 @@ def test_clean_command_writes_only_what_changed(tmp_path, capsys):
 
 def test_comparison_counts_cells_that_print_text():
     cells = notebooks.comparison(chapter())
-    assert (cells.compared, cells.ignored, cells.printing) == (2, ("the time of day",), 3)
-    assert cells.share == pytest.approx(2 / 3)
+    assert (cells.compared, cells.ignored, cells.printing) == (3, ("the time of day",), 4)
+    assert cells.share == pytest.approx(3 / 4)
 
 
 def test_comparison_counts_no_widget_as_text():

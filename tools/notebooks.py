@@ -2,6 +2,7 @@
 
     python -m tools.notebooks check [FILE ...]     report what is wrong
     python -m tools.notebooks clean [FILE ...]     remove what running left behind
+    python -m tools.notebooks setup [FILE ...]     write badge and set-up cell
 
 Without files, all chapters of _toc.yml.
 """
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_output
 
-from tools import toc
+from tools import repository, toc
 
 IGNORE = "nbval-ignore-output"
 # Tags that take a cell out of the comparison; each wants its reason beside it.
@@ -41,6 +43,53 @@ CELL_METADATA = ("tags", "nbval_reason", "mystnb", "jupyter")
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET = "application/vnd.nsvae.widget+json"  # as in nsvae_lib.widgets.base, which imports torch
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+BADGE = re.compile(r"^\[!?\[?Open in Colab\].*$", re.MULTILINE)
+BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
+SETUP = """\
+# On Colab, or with this notebook alone in a folder, this installs the library.
+import importlib.util
+
+if importlib.util.find_spec("nsvae_lib"):
+    print("nsvae_lib is here: nothing to install.")
+else:
+    %pip install -q git+{url}
+    import nsvae_lib
+    print("Installed nsvae_lib; no restart is needed.")"""
+SETUP_PRINTS = "nsvae_lib is here: nothing to install.\n"
+
+
+def badge(name: str) -> str:
+    """The line below the title of the chapter with this name, such as "01_elbo"."""
+    return f"[![Open in Colab]({BADGE_IMAGE})]({repository.stated().colab(f'book/{name}')})"
+
+
+def setup_cell() -> NotebookNode:
+    """The first code cell of every chapter, as it leaves an installed library."""
+    return new_code_cell(
+        SETUP.format(url=repository.stated().url),
+        execution_count=1,
+        outputs=[new_output("stream", name="stdout", text=SETUP_PRINTS)],
+    )
+
+
+def set_up(notebook: NotebookNode, name: str) -> NotebookNode:
+    """The notebook with the badge below its title and the set-up cell as its first code cell."""
+    notebook = nbformat.from_dict(notebook)
+    title = notebook.cells[0]
+    if BADGE.search(title.source):
+        title.source = BADGE.sub(lambda _: badge(name), title.source, count=1)
+    else:
+        heading, *rest = title.source.split("\n", 1)
+        title.source = "\n".join([heading, "", badge(name), *rest])
+    cell = setup_cell()
+    first = next(n for n, old in enumerate(notebook.cells) if old.cell_type == "code")
+    old = notebook.cells[first]
+    if "find_spec(" in old.source:
+        cell.id = old.id
+        notebook.cells[first] = cell
+    else:
+        notebook.cells.insert(first, cell)
+    return notebook
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
@@ -84,8 +133,8 @@ def tags(cell: NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-def problems(notebook: NotebookNode) -> Iterator[str]:
-    """What keeps the notebook from being a chapter, one readable line each."""
+def problems(notebook: NotebookNode, name: str) -> Iterator[str]:
+    """What keeps the notebook from being the chapter with this name, one readable line each."""
     try:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
@@ -93,6 +142,11 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
         return
     if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
         yield f"format {notebook.nbformat}.{notebook.nbformat_minor}: expected 4.5 or later (cells with ids)"
+    if badge(name) not in notebook.cells[0].source.splitlines():
+        yield f"no badge below its title, or another's: expected {badge(name)}: run make format"
+    first = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
+    if first is None or (first.source, first.outputs) != (setup_cell().source, setup_cell().outputs):
+        yield "its first code cell is not the set-up cell of all chapters: run make format"
     parameters = sum("parameters" in tags(cell) for cell in notebook.cells)
     if parameters != 1:
         yield f"{parameters} cells tagged 'parameters': expected exactly one"
@@ -178,19 +232,19 @@ def _prints(cell: NotebookNode) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("command", choices=["check", "clean"])
+    parser.add_argument("command", choices=["check", "clean", "setup"])
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args(arguments)
     found = 0
     for file in options.files or toc.notebooks():
         notebook = nbformat.read(file, as_version=4)
-        if options.command == "clean":
-            cleaned = clean(notebook)
-            if cleaned != notebook:
-                nbformat.write(cleaned, file)
-                print(f"{file.name}: cleaned")
+        if options.command != "check":
+            repaired = clean(notebook) if options.command == "clean" else set_up(notebook, file.stem)
+            if repaired != notebook:
+                nbformat.write(repaired, file)
+                print(f"{file.name}: written")
             continue
-        for problem in problems(notebook):
+        for problem in problems(notebook, file.stem):
             print(f"{file.name}: {problem}")
             found += 1
     if options.command == "check":
