@@ -280,3 +280,21 @@ export function plot({ label, x, y, xlabel = "", ylabel = "", xticks = [], ytick
     },
   };
 }
+
+/**
+ * Let readers drag in a plot with mouse or finger. For keys and screen readers, give what is dragged a slider as well.
+ * @param {ReturnType<typeof plot>} where
+ * @param {(point: {x: number, y: number}, first: boolean) => void} onDrag gets the place in the data's coordinates
+ * @param {"x" | "xy"} directions with "x" alone, a finger that moves up or down scrolls the page
+ */
+export function draggable({ root, at }, onDrag, directions = "x") {
+  root.classList.add("ns-draggable", `ns-draggable-${directions}`);
+  root.addEventListener("pointerdown", (event) => {
+    if (!event.isPrimary || event.button) return;
+    root.setPointerCapture(event.pointerId);
+    onDrag(at(event), true);
+  });
+  root.addEventListener("pointermove", (event) => {
+    if (root.hasPointerCapture(event.pointerId)) onDrag(at(event), false);
+  });
+}
