@@ -88,7 +88,7 @@ export function format(value, digits = 2) {
 
 /**
  * A labelled slider.
- * @param {{label: string, min: number, max: number, step: number, value: number,
+ * @param {{label: Child, min: number, max: number, step: number, value: number,
  *   onInput: (value: number) => void, text?: (value: number) => string}} options `text` says the value in words
  */
 export function slider({ label, min, max, step, value, onInput, text = (v) => format(v) }) {
@@ -221,6 +221,21 @@ export function everyFrame(draw) {
 }
 
 /**
+ * Round numbers at even distances, about `n` of them, the first at or below `low`, the last at or above `high`.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} n
+ */
+export function ticks(low, high, n) {
+  const rough = (high - low) / n || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((multiple) => multiple * power >= rough * 0.999) ?? 10);
+  const [first, last] = [Math.floor(low / step), Math.max(Math.ceil(high / step), Math.floor(low / step) + 1)];
+  // Multiples of a step such as 0.1 come out with a last digit that nobody wants.
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/**
  * An SVG plot with a horizontal axis, and a vertical one if `y` has ticks.
  * @param {{label: string, x: [number, number], y: [number, number], xlabel?: string, ylabel?: string,
  *   xticks?: number[], yticks?: number[], width?: number, height?: number}} options `label` is for screen readers
@@ -259,11 +274,19 @@ export function plot({ label, x, y, xlabel = "", ylabel = "", xticks = [], ytick
     const turned = { x: 12, y: middle, transform: `rotate(-90 12 ${middle})`, "text-anchor": "middle" };
     axes.append(svg("text", turned, ylabel));
   }
+  // An inner svg cuts off what leaves it: curves end where the axes do.
+  const inside = { x: left, y: top, width: width - left - right, height: height - top - bottom };
+  const viewBox = Object.values(inside).join(" ");
+  const curves = svg("svg", { ...inside, viewBox });
   const marks = svg("g");
-  root.append(axes, marks);
+  root.append(axes, curves, marks);
+  /** What an SVG path needs to join points [x, y] of the data. */
+  const path = (/** @type {[number, number][]} */ points) =>
+    points.map(([px, py], i) => `${i ? "L" : "M"}${toX(px).toFixed(1)} ${toY(py).toFixed(1)}`).join("");
 
   return {
     root,
+    curves,
     marks,
     toX,
     toY,
@@ -273,10 +296,10 @@ export function plot({ label, x, y, xlabel = "", ylabel = "", xticks = [], ytick
       const scale = width / box.width;
       return { x: fromX((event.clientX - box.left) * scale), y: fromY((event.clientY - box.top) * scale) };
     },
+    path,
     /** A curve; `points` [x, y] in the data's coordinates. */
     curve(/** @type {[number, number][]} */ points, /** @type {string} */ style) {
-      const d = points.map(([px, py], i) => `${i ? "L" : "M"}${toX(px).toFixed(1)} ${toY(py).toFixed(1)}`).join("");
-      return svg("path", { d, class: style, fill: "none" });
+      return svg("path", { d: path(points), class: style, fill: "none" });
     },
   };
 }
