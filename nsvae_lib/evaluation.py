@@ -1,5 +1,6 @@
 """How well a score separates inliers from OOD images. OOD is the positive class everywhere. See chapter 2."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from .scores import score
 from .vae import VAE
@@ -69,7 +71,10 @@ def evaluate(inlier: ArrayLike, ood: ArrayLike, *, bootstrap: int = 1000, seed: 
 
 
 def auroc_monitor(
-    inlier: Tensor, ood: Mapping[str, Tensor], which: Sequence[str] = ("bpd", "kl")
+    inlier: Tensor,
+    ood: Mapping[str, Tensor],
+    which: Sequence[str] = ("bpd", "kl"),
+    average_from: int | None = None,
 ) -> Callable[[VAE, dict[str, float]], None]:
     """A callback for `training.fit` that adds AUROCs to each epoch's row, in columns like "auroc_bpd MNIST".
 
@@ -79,13 +84,32 @@ def auroc_monitor(
         inlier: held-out inliers [N, C, H, W], uint8 or in [0, 1].
         ood: name -> OOD images.
         which: scores, see `scores.score`.
+        average_from: an epoch. From it on, a second model is monitored as well, whose weights are the mean of the
+            weights after each epoch since, in columns like "averaged auroc_bpd MNIST"; NaN before it, and in a run
+            that was continued from a checkpoint of a later epoch. Training does not know of it. See chapter 6.
     """
+    averaged: AveragedModel | None = None
 
-    def record(vae: VAE, row: dict[str, float]) -> None:
+    def areas(vae: VAE) -> dict[str, float]:
         inlier_scores = score(vae, inlier, which)
+        found = {}
         for name, images in ood.items():
             ood_scores = score(vae, images, which)
-            row |= {f"auroc_{s} {name}": auroc(inlier_scores[s], ood_scores[s]) for s in which}
+            found |= {f"auroc_{s} {name}": auroc(inlier_scores[s], ood_scores[s]) for s in which}
+        return found
+
+    def record(vae: VAE, row: dict[str, float]) -> None:
+        nonlocal averaged
+        row |= (found := areas(vae))
+        if average_from is None:
+            return
+        if row["epoch"] <= average_from:  # another training may have left its average here
+            averaged = AveragedModel(vae) if row["epoch"] == average_from else None
+        of_average = dict.fromkeys(found, math.nan)
+        if averaged is not None:
+            averaged.update_parameters(vae)
+            of_average = areas(averaged.module)
+        row |= {f"averaged {name}": area for name, area in of_average.items()}
 
     return record
 

@@ -1,12 +1,19 @@
 """AUROC, AUPR and FPR95 against definitions and scikit-learn, with ties."""
 
+import math
+from copy import deepcopy
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from nsvae_lib.evaluation import _bootstrap_aurocs, auroc, evaluate
+from nsvae_lib.evaluation import _bootstrap_aurocs, auroc, auroc_monitor, evaluate
+from nsvae_lib.scores import score
+from nsvae_lib.training import fit
+from nsvae_lib.vae import VAE
 
 # Few distinct values, so that ties are the rule.
 scores = st.lists(st.integers(-3, 3), min_size=1, max_size=20)
@@ -64,6 +71,26 @@ def test_fpr95_by_hand():
 def test_bad_scores(inlier, ood, message):
     with pytest.raises(ValueError, match=message):
         auroc(inlier, ood)
+
+
+def test_monitor_also_scores_the_mean_of_the_weights(tiny_images):
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    monitor = auroc_monitor(tiny_images[:40], {"others": tiny_images[40:]}, ("kl",), average_from=2)
+    states = []
+
+    def callback(vae, row):
+        monitor(vae, row)
+        states.append({name: value.clone() for name, value in vae.state_dict().items()})
+
+    for _ in range(2):  # the same monitor again: nothing of the first training is left in it
+        states.clear()
+        history = fit(vae, tiny_images, epochs=4, lr=1e-3, device="cpu", progress=False, callback=callback)
+        last, averaged = history["auroc_kl others"], history["averaged auroc_kl others"]
+        assert math.isnan(averaged[0]) and averaged[1] == last[1]
+        mean = deepcopy(vae)
+        mean.load_state_dict({name: torch.stack([s[name] for s in states[1:]]).mean(0) for name in states[0]})
+        expected = [score(mean, images, ("kl",))["kl"] for images in (tiny_images[:40], tiny_images[40:])]
+        assert averaged[3] == pytest.approx(auroc(*expected), abs=1e-3) and averaged[3] != last[3]
 
 
 def test_bad_bootstrap():

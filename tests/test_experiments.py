@@ -1,11 +1,14 @@
 """Experiments: what is planned, carried out, written, resumed."""
 
+import re
 import shutil
 import subprocess
 import sys
 import time
+from threading import Thread
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -21,7 +24,9 @@ from nsvae_lib import (
     cli,
     experiments,
 )
+from nsvae_lib.checkpoints import read_safetensors
 from nsvae_lib.experiments import EXPERIMENTS, RUN_FIELDS, Run, reproduce, runs, write_rows
+from nsvae_lib.training import CHECKPOINT
 
 SMALL = {"n_train": 60, "epochs": 2, "n_test": 30}
 
@@ -121,6 +126,8 @@ def test_every_epoch_has_a_row_and_adversarial_runs_their_auroc(carried_out):
     assert table.groupby("negatives")["epoch"].apply(list).map(lambda found: found == [1, 2]).all()
     assert table.loc[table["negatives"] == "adversarial", "auroc_kl MNIST"].between(0, 1).all()
     assert table.loc[table["negatives"] == "none", "auroc_kl MNIST"].isna().all()
+    averaged = table[table["negatives"] == "adversarial"].set_index("epoch")["averaged auroc_kl MNIST"]
+    assert averaged.notna().to_dict() == {1: False, 2: True}
 
 
 def test_what_is_in_the_table_is_not_run_again(carried_out, root, tmp_path):
@@ -152,6 +159,97 @@ def test_a_killed_run_goes_on_to_the_same_rows(carried_out, root, tmp_path):
     rows = reproduce([run], root, work, tmp_path / "out", progress=False)
     expected = undisturbed[undisturbed["negatives"] == "MNIST"]
     assert rows["auroc"].tolist() == pytest.approx(expected["auroc"].tolist(), abs=2e-3)  # other numbers of threads
+
+
+START = (
+    "import sys; from pathlib import Path; from nsvae_lib.experiments import Run, reproduce\n"
+    "if __name__ == '__main__':\n"
+    "    planned = [Run('FashionMNIST', negatives=n, n_train=60, epochs=60, n_test=30) for n in sys.argv[4:]]\n"
+    "    root, work, out = map(Path, sys.argv[1:4])\n"
+    "    reproduce(planned, root, work, out, workers=2, progress=False)"
+)
+
+
+@pytest.mark.parametrize("epochs_before", [1, 20])
+def test_everything_killed_at_once_goes_on_with_no_row_lost_and_none_twice(root, tmp_path, epochs_before):
+    script, work, out = tmp_path / "start.py", tmp_path / "work", tmp_path / "out"
+    script.write_text(START)
+    kinds = ["none", "MNIST", "noisy-inliers"]
+    command = [sys.executable, str(script), str(root), str(work), str(out), *kinds]
+    process = subprocess.Popen(command, start_new_session=True)
+
+    def epochs_done() -> int:
+        files = work.glob("*.training.safetensors")
+        return sum(len(read_safetensors(file, CHECKPOINT)[1]["history"]) for file in files)
+
+    try:
+        deadline = time.monotonic() + 180
+        while epochs_done() < 2 * epochs_before:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()  # the parent alone, with no time to tell its workers
+        process.wait()
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not alive, "workers that nobody waits for"
+    finally:
+        process.kill()
+        process.wait()
+    before = epochs_done()
+    assert 2 * epochs_before <= before < 180 and not (out / "runs.csv").exists()
+
+    planned = [Run("FashionMNIST", negatives=kind, **(SMALL | {"epochs": 60})) for kind in kinds]
+    rows = reproduce(planned, root, work, out, workers=2, progress=False)
+    assert not rows.duplicated([*RUN_FIELDS, "ood", "score"]).any()
+    assert rows.groupby("negatives").size().to_dict() == dict.fromkeys(kinds, 6)
+    table = experiments.epochs(out / "epochs.csv")
+    assert table.groupby("negatives")["epoch"].apply(list).map(lambda found: found == list(range(1, 61))).all()
+
+
+def test_a_killed_worker_ends_the_work_with_a_remedy_and_costs_no_row(root, tmp_path):
+    planned = [Run("FashionMNIST", seed=seed, **(SMALL | {"epochs": 60})) for seed in range(3)]
+    work, out = tmp_path / "work", tmp_path / "out"
+
+    def kill_one() -> None:
+        while not list(work.glob("*.training.safetensors")):
+            time.sleep(0.01)
+        trainings = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        trainings[0].kill()
+
+    killer = Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(RuntimeError, match="a worker was killed, .* run the same again to go on"):
+        reproduce(planned, root, work, out, workers=2, progress=False)
+    killer.join()
+    rows = reproduce(planned, root, work, out, workers=2, progress=False)
+    assert set(experiments._as_runs(rows)) == set(planned)
+
+
+def test_images_of_another_kind_never_share_a_table(carried_out, root, tmp_path):
+    out, _, _ = carried_out
+    other = tmp_path / "other images"
+    shutil.copytree(root / "MNIST", other / "FashionMNIST")  # digits under the name of clothes
+    copy = shutil.copytree(out, tmp_path / "out")
+    before = (copy / "runs.csv").read_bytes()
+    new = Run("FashionMNIST", negatives="uniform-noise", **SMALL)
+    with pytest.raises(ValueError, match="has rows of other FashionMNIST images; write to another folder"):
+        reproduce([new], other, tmp_path / "work", copy, progress=False)
+    assert (copy / "runs.csv").read_bytes() == before and not (tmp_path / "work").exists()
+
+
+def test_what_comes_with_the_library_is_enough_for_a_cell(tmp_path, monkeypatch):
+    monkeypatch.setenv("NSVAE_DATA", str(tmp_path / "nothing here"))
+    rows = reproduce([Run("FashionMNIST", **SMALL)], "sample", tmp_path / "work", tmp_path / "out", progress=False)
+    assert set(rows["ood"]) == {"MNIST", "Glyphs"}
+    assert rows["data"].str.contains("embedded sample: 60 of 60,000 train").all()
+    with pytest.raises(FileNotFoundError, match="EMNIST-Letters"):
+        reproduce([Run("EMNIST-Letters", **SMALL)], "sample", tmp_path / "work", tmp_path / "out", progress=False)
+
+
+def test_progress_says_how_much_time_is_left(root, tmp_path, capfd):
+    reproduce([Run("MNIST", **SMALL)], root, tmp_path / "work", tmp_path / "out")
+    said = capfd.readouterr().err
+    assert "2/2" in said and "epoch" in said and re.search(r"\[\d+:\d+<\d+:\d+", said)
 
 
 def test_absent_images_are_named_before_anything_is_written(tmp_path):
