@@ -328,7 +328,8 @@ def results(path: Path = RESULTS / "runs.csv") -> pd.DataFrame:
 def epochs(path: Path = RESULTS / "epochs.csv") -> pd.DataFrame:
     """The runs epoch by epoch: one row per (run, epoch), with the fields of `Run` and the columns of `History`.
 
-    Adversarial runs also have `auroc_bpd NAME` and `auroc_kl NAME` on 2,000 test images of each of two sets.
+    Adversarial runs also have `auroc_bpd NAME` and `auroc_kl NAME` on 2,000 test images of each of two sets, and newer
+    ones `averaged auroc_bpd NAME` and so on, of the mean of the weights after each epoch of the second half.
     """
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
@@ -436,12 +437,16 @@ def _commit() -> str:
 
 
 def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, float]], None] | None:
-    """AUROC after each epoch, for the runs where it moves most."""
+    """AUROC after each epoch, also of averaged weights, for the runs where it moves most."""
     if run.negatives != "adversarial":
         return None
     names = MONITORED[SETS[run.inlier].shape[0]]
     others = _ood_sets((name for name in names if name != run.inlier), root, N_MONITORED)
-    return auroc_monitor(_test_set(run.inlier, root, N_MONITORED).test, {ood.name: ood.test for ood in others})
+    return auroc_monitor(
+        _test_set(run.inlier, root, N_MONITORED).test,
+        {ood.name: ood.test for ood in others},
+        average_from=run.epochs // 2 + 1,
+    )
 
 
 def _runs_in(table: Path) -> set[Run]:
