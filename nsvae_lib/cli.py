@@ -69,11 +69,15 @@ def reproduce(
     noise: Annotated[str | None, typer.Option(help="Only runs with this noise model.")] = None,
     negatives: Annotated[str | None, typer.Option(help="Only runs with these negatives; see experiments.Run.")] = None,
     preset: Annotated[str, typer.Option(help="Size of the networks: light or authors.")] = "light",
+    lr: Annotated[float | None, typer.Option(help="Learning rate; the paper: 1e-4. Default: 3e-4.")] = None,
     n_test: Annotated[int, typer.Option(help="Images of each test set to score.")] = 10_000,
     workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 1,
     engine: Annotated[str, typer.Option(help="processes, or ray: the Ray cluster of $RAY_ADDRESS.")] = "processes",
     gpus: Annotated[float, typer.Option(help="With ray: share of a GPU for each training.")] = 0.0,
-    root: Root = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help='Folder with the image sets, default $NSVAE_DATA; "sample": what comes with the library.'),
+    ] = None,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
         "runs/experiments"
     ),
@@ -85,7 +89,7 @@ def reproduce(
     nsvae reproduce I --inlier MNIST --noise gaussian --negatives adversarial --seeds 3
     """
     try:
-        settings = {"preset": preset, "n_test": n_test}
+        settings = {"preset": preset, "n_test": n_test} | ({} if lr is None else {"lr": lr})
         planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, **settings)]
         wanted = {"inlier": inlier, "noise": noise, "negatives": negatives}
         for field, value in wanted.items():
@@ -95,6 +99,9 @@ def reproduce(
         rows = experiments.reproduce(planned, root, work, out, workers, engine=engine, gpus=gpus)
     except (FileNotFoundError, ImportError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
+    except RuntimeError as error:
+        typer.echo(f"nsvae: {error}", err=True)
+        raise typer.Exit(1) from error
     for row in rows.to_dict("records"):
         run = f"{row['inlier']} {row['noise']} {row['negatives']} shift {row['shift']:g} seed {row['seed']}"
         typer.echo(f"{run} against {row['ood']}: AUROC {row['score']} {row['auroc']:.3f}")
@@ -105,6 +112,7 @@ def write_report(
     files: Annotated[list[Path], typer.Argument(help="Where to: .md, .html or .png.")],
     n_train: Annotated[int | None, typer.Option(help="Training images of the runs; default: see below.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Their epochs.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Their learning rate.")] = None,
     preset: Annotated[str | None, typer.Option(help="Size of their networks: light or authors.")] = None,
     results: Annotated[Path, typer.Option(help="The table of results, runs.csv.")] = experiments.RESULTS / "runs.csv",
 ) -> None:
@@ -114,14 +122,15 @@ def write_report(
     """
     rows = experiments.results(results)
     known = report.budgets(rows)
-    chosen = {"n_train": n_train, "epochs": epochs, "preset": preset}
+    chosen = {"n_train": n_train, "epochs": epochs, "lr": lr, "preset": preset}
     for name, value in chosen.items():
         known = known if value is None else known[known[name] == value]
     if known.empty:
         raise typer.BadParameter(f"no runs at this budget; there are:\n{report.budgets(rows).to_string(index=False)}")
     budget = {name: known[name].iloc[0] for name in report.BUDGET}
     card = report.scorecard(rows, **budget)
-    said = f"{budget['n_train']:,} training images, {budget['epochs']} epochs, preset {budget['preset']}"
+    said = f"{budget['n_train']:,} training images, {budget['epochs']} epochs, learning rate {budget['lr']:g}"
+    said += f", preset {budget['preset']}, {budget['n_test']:,} test images"
     for file in files:
         try:
             report.write_report(card, file, f"The paper's numbers and ours: {said}")

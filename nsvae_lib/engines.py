@@ -4,10 +4,13 @@ Both engines yield results in the order in which they are ready. Whoever asked w
 has written nothing, and its work is done again.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
 from queue import Empty
+from threading import Thread
 from typing import Any
 
 import torch
@@ -25,6 +28,9 @@ def on_processes(
         items: what it is called with, in this order.
         workers: processes.
         progressed: called with numbers of steps done since the last call.
+
+    Raises:
+        RuntimeError: a worker died; what the system does when memory runs out.
     """
     # Fresh interpreters: PyTorch's threads do not survive a fork.
     context = get_context("spawn")
@@ -38,6 +44,10 @@ def on_processes(
                 _pass_on(reports, progressed)
                 for future in finished:
                     yield pending.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a worker was killed, perhaps because memory ran out: run the same again to go on, with fewer workers"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -91,6 +101,15 @@ def _start_worker(reports: Any, threads: int) -> None:
     global _reports
     _reports = reports
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # Else a worker whose parent is killed would finish its training for nobody, and then wait for ever.
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _pass_on(reports: Any, progressed: Callable[[int], object]) -> None:

@@ -23,7 +23,7 @@ from .checkpoints import write_whole
 from .data import ImageData, load
 from .engines import ENGINES, on_processes, on_ray, report
 from .evaluation import auroc_monitor, evaluate
-from .files import SETS
+from .files import SAMPLES, SETS
 from .negatives import FromImages, Generated, Mixture, Negatives, NoisyInliers, UniformNoise
 from .objectives import ELBO, Adversarial, NegativePrior, Objective, UpperBound
 from .scores import score
@@ -190,7 +190,13 @@ def train(
     callback: Callable[[VAE, dict[str, float]], None] | None = None,
     progress: bool = True,
 ) -> tuple[VAE, History]:
-    """Carry out the training of a run on the full real images; it resumes from its checkpoint in `work`, if any.
+    """Carry out the training of a run; it resumes from its checkpoint in `work`, if any.
+
+    Args:
+        run: what to train.
+        root: see `reproduce`.
+        work: folder for the checkpoint.
+        callback, progress: see `training.fit`.
 
     Returns:
         The model, with the run, its data, device and time in `provenance`, and the history.
@@ -199,7 +205,7 @@ def train(
         FileNotFoundError: the images are not there.
         ValueError: there are fewer images than the run says, or a field of the run cannot work.
     """
-    images = load(run.inlier, root, sample=False, n_train=run.n_train)
+    images = _load(run.inlier, root, n_train=run.n_train)
     negatives = _negatives(run, root, work, progress)
     vae = VAE.for_images(
         images.shape,
@@ -225,7 +231,7 @@ def train(
     )
     vae.provenance = asdict(run) | {
         "data": images.source,
-        "data_sha256": hashlib.sha256(images.train.contiguous().numpy().tobytes()).hexdigest()[:16],
+        "data_sha256": _sha256(images.train),
         "negative_data": repr(negatives) if negatives else "",
         "device": str(best_device()),
         "seconds": round(sum(history["seconds"])),
@@ -262,7 +268,7 @@ def _negatives(run: Run, root: str | Path | None, work: Path, progress: bool) ->
 
 def _negative_images(name: str, root: str | Path | None) -> Tensor:
     """Training images; the test images of a set whose training part is not at hand (it is then not scored)."""
-    images = load(name, root, sample=False)
+    images = _load(name, root)
     return images.train if len(images.train) else images.test
 
 
@@ -301,8 +307,8 @@ def evaluations(
 
 def _test_set(name: str, root: str | Path | None, n: int) -> ImageData:
     """The first n test images in the order of `load`, or all where there are fewer; no training images."""
-    images = load(name, root, sample=False, n_train=0)
-    return images if len(images.test) <= n else load(name, root, sample=False, n_train=0, n_test=n)
+    images = _load(name, root, n_train=0)
+    return images if len(images.test) <= n else _load(name, root, n_train=0, n_test=n)
 
 
 def _ood_sets(names: Iterable[str], root: str | Path | None, n: int) -> Iterator[ImageData]:
@@ -322,7 +328,8 @@ def results(path: Path = RESULTS / "runs.csv") -> pd.DataFrame:
     how the run was made: `data`, `data_sha256` (the start of the hash of the training images), `negative_data`,
     `device`, `seconds`, `date`, `torch`, `nsvae_lib`, `commit`. What was not recorded at the time is empty.
     """
-    return pd.read_csv(path, keep_default_na=False)
+    # Left to itself, pandas takes hashes such as 12e4567890 for numbers.
+    return pd.read_csv(path, keep_default_na=False, dtype={"data_sha256": str, "commit": str})
 
 
 def epochs(path: Path = RESULTS / "epochs.csv") -> pd.DataFrame:
@@ -363,7 +370,7 @@ def reproduce(
 
     Args:
         planned: runs, carried out in this order; see `runs`.
-        root: folder with the image sets; default: NSVAE_DATA.
+        root: folder with the full image sets; default: NSVAE_DATA. "sample" for those that come with the library.
         work: folder for checkpoints; on a cluster, one that all machines share.
         out: folder of the tables runs.csv and epochs.csv.
         workers: trainings at a time; they share the processor's cores. On a GPU: 1.
@@ -377,7 +384,8 @@ def reproduce(
 
     Raises:
         FileNotFoundError: images that are not there.
-        ValueError: workers < 1, an unknown engine, or a run that cannot work.
+        ValueError: workers < 1, an unknown engine, a run that cannot work, or a table with rows of other images.
+        RuntimeError: a worker was killed.
         ImportError: engine "ray" without Ray.
     """
     if engine not in ENGINES:
@@ -388,6 +396,7 @@ def reproduce(
     table = out / "runs.csv"
     done = _runs_in(table)
     missing = [run for run in planned if run not in done]
+    _check_data(missing, table, root)
     task = partial(carry_out, root=root, work=work)
     total = sum(run.epochs for run in missing)
     finished = 0
@@ -421,10 +430,32 @@ def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[
     made = {key: vae.provenance[key] for key in kept}
     made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib"), "commit": _commit()}
     # A set whose test images may have served as negatives cannot also be what was never seen.
-    without = [name for name in run.negative_sets if not len(load(name, root, sample=False).train)]
+    without = [name for name in run.negative_sets if not len(_load(name, root).train)]
     rows = [asdict(run) | row | made for row in evaluations(vae, run.inlier, root, run.n_test, without)]
     by_epoch = [asdict(run) | {k: round(v, 4) for k, v in row.items()} for row in history.rows]
     return rows, by_epoch
+
+
+def _load(name: str, root: str | Path | None, **counts: int) -> ImageData:
+    """A full image set, never its sample in place of it; with root "sample" what comes with the library alone."""
+    if str(root) == "sample":
+        return load(name, SAMPLES, **counts)
+    return load(name, root, sample=False, **counts)
+
+
+def _sha256(images: Tensor) -> str:
+    return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) -> None:
+    """ValueError if runs would be trained on other images than runs on as many of the same set in the table."""
+    if not table.exists():
+        return
+    rows = results(table)
+    for inlier, n_train in dict.fromkeys((run.inlier, run.n_train) for run in planned):
+        there = set(rows.loc[(rows["inlier"] == inlier) & (rows["n_train"] == n_train), "data_sha256"]) - {""}
+        if there and _sha256(_load(inlier, root, n_train=n_train).train) not in there:
+            raise ValueError(f"{table} has rows of other {inlier} images; write to another folder, or use those images")
 
 
 def _commit() -> str:

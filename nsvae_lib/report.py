@@ -13,7 +13,7 @@ from .paper import tables
 from .plots import scorecard as draw
 
 # What makes results comparable: runs that differ in any of these never share a cell.
-BUDGET = ["n_train", "epochs", "preset"]
+BUDGET = ["n_train", "epochs", "lr", "preset", "n_test"]
 VERDICTS = ("agrees", "differs", "not run")
 
 
@@ -39,7 +39,7 @@ def budgets(rows: pd.DataFrame) -> pd.DataFrame:
         rows: as `experiments.results` returns.
 
     Returns:
-        Columns `n_train`, `epochs`, `preset`, `cells`.
+        Columns `n_train`, `epochs`, `lr`, `preset`, `n_test`, `cells`.
     """
     found = []
     for values, group in rows.groupby(BUDGET):
@@ -48,12 +48,15 @@ def budgets(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=[*BUDGET, "cells"]).sort_values(["cells", "n_train"], ascending=False)
 
 
-def scorecard(rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "light") -> pd.DataFrame:
+def scorecard(
+    rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "light", lr: float = 3e-4, n_test: int = 10_000
+) -> pd.DataFrame:
     """Every cell of the paper's tables with our result at one budget beside it.
 
     Args:
         rows: as `experiments.results` returns.
-        n_train, epochs, preset: the budget. Runs at another, or with any other field than the cell's, are left out.
+        n_train, epochs, preset, lr, n_test: the budget, see `experiments.Run`. Runs at another, or with any other field
+            than the cell's, are left out.
 
     Returns:
         One row per printed cell, 106 in all, in the paper's order. Columns: those of `paper.tables` with `mean` and
@@ -61,13 +64,13 @@ def scorecard(rows: pd.DataFrame, n_train: int, epochs: int, preset: str = "ligh
         deviation (NaN with fewer than two seeds); `low` and `high`, Student's 95 % interval for the mean, cut at 0 and
         1 (NaN likewise); `seeds`, their number; `verdict`: see `verdict`, or "not run".
     """
-    others = [name for name in RUN_FIELDS if name not in ("seed", "n_test")]
+    others = [name for name in RUN_FIELDS if name != "seed"]
     ours = dict(list(rows.groupby([*others, "ood", "score"])))
     cells = tables().rename(columns={"mean": "paper", "std": "paper_std"})
     found = []
     for _, cell in cells.iterrows():
         run = run_of(cell)
-        budget = {"n_train": n_train, "epochs": epochs, "preset": preset}
+        budget = {"n_train": n_train, "epochs": epochs, "lr": lr, "preset": preset, "n_test": n_test}
         key = (*(budget.get(name, getattr(run, name)) for name in others), cell["ood"], cell["score"])
         found.append(_beside(cell, ours[key]["auroc"].astype(float) if key in ours else pd.Series(dtype=float)))
     return pd.concat([cells, pd.DataFrame(found, index=cells.index)], axis=1)
@@ -126,6 +129,7 @@ def write_report(card: pd.DataFrame, path: str | Path, title: str = "The paper's
 
 EXPLAINED = (
     "Numbers are AUROC: mean (standard deviation) over seeds. The paper's are over ten. "
+    "The 95 % interval is Student's, for the mean of our seeds. "
     "agrees: the means differ by at most 0.05 or by at most two combined standard deviations, "
     "where one that is unknown, with a single seed, counts as 0."
 )

@@ -76,12 +76,29 @@ def test_a_deviation_of_zero_leaves_five_hundredths():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"n_train": 10_000}, {"epochs": 5}, {"preset": "authors"}, {"lr": 1e-4}, {"spectral_norm": True}]
+    "changes",
+    [
+        {"n_train": 10_000},
+        {"epochs": 5},
+        {"preset": "authors"},
+        {"lr": 1e-4},
+        {"n_test": 5_000},
+        {"spectral_norm": True},
+        {"batch_size": 100},
+    ],
 )
 def test_other_budgets_and_settings_stay_out(changes):
     table = pd.concat([rows(cell(), [0.7]), rows(cell(), [0.1, 0.1], **changes)])
     row = found(report.scorecard(table, **BUDGET), cell())
     assert (row["seeds"], row["ours"]) == (1, 0.7)
+
+
+def test_a_budget_is_what_one_asks_for():
+    paper_rate = rows(cell(), [0.1, 0.2], lr=1e-4)
+    table = pd.concat([rows(cell(), [0.7]), paper_rate])
+    assert found(report.scorecard(table, **BUDGET, lr=1e-4), cell())["seeds"] == 2
+    known = report.budgets(table)
+    assert sorted(zip(known["lr"], known["cells"], strict=True)) == [(1e-4, 2), (3e-4, 2)]  # a cell of I, one of III
 
 
 def test_one_model_serves_several_cells_and_the_auxiliary_set_is_the_third():
