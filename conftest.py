@@ -12,6 +12,10 @@ os.environ.setdefault("NSVAE_PROFILE", "smoke")
 os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--colab", choices=["some", "all"], default="some", help="chapters for tests/test_colab.py")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("nbval", False):
         # A kernel installed by the user under the name python3 could be another Python.

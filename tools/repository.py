@@ -14,6 +14,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools import toc
 
@@ -65,10 +66,14 @@ def parse(address: str) -> Repository:
     return Repository(match[1], match[2])
 
 
+def project(root: Path = toc.ROOT) -> dict[str, Any]:
+    """What pyproject.toml says of the project: its version, its requirements, its address."""
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
 def stated(root: Path = toc.ROOT) -> Repository:
     """The repository that pyproject.toml names."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return parse(project["urls"]["Repository"])
+    return parse(project(root)["urls"]["Repository"])
 
 
 def remote(root: Path = toc.ROOT) -> Repository:
