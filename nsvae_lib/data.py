@@ -1,4 +1,4 @@
-"""Image sets as uint8 tensors `[N, C, H, W]`: from files, a download, an embedded sample, or rendered.
+"""Image sets as uint8 tensors `[N, C, H, W]`: from files, a download, an embedded sample, rendered, or a folder.
 
 Axis letters: N images, C channels (1 or 3), H and W pixels. Images stay uint8 until a batch is on its device,
 where `to_float` turns it into numbers in [0, 1].
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import files
+from . import files, folders
 from .files import PARTS, SETS, Images, Root
 
 _RENDERED = ("Glyphs", "SynthDigits")
+_FOLDER = "folder:"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,6 +32,9 @@ class ImageData:
         train_labels: int64 `[N]`, or None where there are none.
         test_labels: the same for the test images.
         source: one readable line: where the images come from, and how many of how many they are.
+        train_paths: of images from a folder, the path of each within it, "/" between the parts; of others, None.
+        test_paths: the same for the test images.
+        unreadable: of images from a folder, a line "path: why" for each file that was skipped.
     """
 
     name: str
@@ -38,6 +43,68 @@ class ImageData:
     train_labels: Tensor | None
     test_labels: Tensor | None
     source: str
+    train_paths: tuple[str, ...] | None = None
+    test_paths: tuple[str, ...] | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: folders.Folder,
+        *,
+        size: int | None = None,
+        colour: bool | None = None,
+        held_out: float = 0.2,
+        n_train: int | None = None,
+        n_test: int | None = None,
+        progress: bool = False,
+    ) -> ImageData:
+        """The pictures of a folder, PNG, JPEG and WebP files of any size, resized; a share is held out as `test`.
+
+        Which part a picture belongs to is decided by a hash of its file alone: the same file is on the same side
+        under any name, beside any others, so that a copy of a training picture is never tested.
+
+        Args:
+            folder: where the pictures are; see `folders` for how they are read.
+            size: height and width; default: 28 for grey pictures, 32 for colour.
+            colour: whether to keep colours; default: no if nine in ten of the pictures are grey.
+            held_out: share of the test images, between 0 and 1; a small folder may be some pictures off.
+            n_train: keep this many training images, the first in the order of their hashes; None keeps all.
+            n_test: the same for the test images.
+            progress: show a progress bar.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: no such folder.
+            ValueError: no readable pictures, too few to have some on each side, more asked for than there are.
+        """
+        if not 0 < held_out < 1:
+            raise ValueError(f"held_out must be between 0 and 1, got {held_out}")
+        found = folders.read_pictures(folder, folders.guess_shape(folder, size, colour), progress)
+        order = sorted(range(len(found.digests)), key=lambda i: found.digests[i])
+        # The first 32 bits of the hash, as a number in [0, 1).
+        is_test = [int(digest[:8], 16) / 2**32 < held_out for digest in found.digests]
+        where = files.readable(Path(folder).expanduser().absolute())
+        sides = {"train": [i for i in order if not is_test[i]], "test": [i for i in order if is_test[i]]}
+        for part, n in (("train", n_train), ("test", n_test)):
+            if not sides[part]:
+                raise ValueError(
+                    f"of the {len(order):,} pictures in {folder} none is on the {part} side. A hash of each file "
+                    f"decides that, with {held_out:.0%} for testing: add pictures, or choose another held_out"
+                )
+            if n is not None and n > len(sides[part]):
+                raise ValueError(f"n_{part}={n:,}, but {where} has only {len(sides[part]):,}")
+            sides[part] = sorted(sides[part] if n is None else sides[part][:n])  # back in the order of the paths
+        amounts = " + ".join(f"{len(sides[part]):,} {part}" for part in PARTS)
+        kind = {1: "grey", 3: "colour"}[found.images.shape[1]]
+        height, width = found.images.shape[2:]
+        skipped = f", {len(found.unreadable):,} files unreadable" if found.unreadable else ""
+        source = f"folder {where}, {kind} {height} x {width}: {amounts} images{skipped}"
+        images = {part: found.images[sides[part]] for part in PARTS}
+        paths = {part: tuple(found.paths[i] for i in sides[part]) for part in PARTS}
+        name = f"{_FOLDER}{Path(folder).absolute().name}"
+        return cls(
+            name, images["train"], images["test"], None, None, source, paths["train"], paths["test"], found.unreadable
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -68,7 +135,8 @@ def load(
     `sample=False` never. Glyphs and SynthDigits are rendered from `seed`, so they are always there.
 
     Args:
-        name: of the set; case, "-", "_" and spaces do not matter.
+        name: of the set; case, "-", "_" and spaces do not matter. "folder:PATH" takes your own pictures, see
+            `ImageData.from_folder`; of the other arguments only the counts go with it.
         root: the only folder to look in and to download into.
         sample: True for the embedded sample, False for everything but it, None for the order above.
         download: whether the network may be used.
@@ -84,11 +152,15 @@ def load(
         FileNotFoundError: the set is nowhere; the message says how to get it.
         OSError: a file is cut off or corrupted, or a download failed; the message says what to do.
     """
-    name = canonical_name(name)
     counts = {"train": n_train, "test": n_test}
     for part, n in counts.items():
         if n is not None and n < 0:
             raise ValueError(f"n_{part}: expected None or a count from 0 on, got {n}")
+    if name.startswith(_FOLDER):
+        if root is not None or sample or download or raw_orientation:
+            raise ValueError(f"{name!r} takes no root, sample, download or raw_orientation: it names its own folder")
+        return ImageData.from_folder(name.removeprefix(_FOLDER), n_train=n_train, n_test=n_test)
+    name = canonical_name(name)
     if name in _RENDERED:
         return _rendered(name, counts, seed)
     if sample and not files.has_sample(name):
@@ -137,7 +209,7 @@ def canonical_name(name: str) -> str:
     for known in SETS:
         if plain(known) == plain(name):
             return known
-    raise ValueError(f"unknown image set {name!r}; expected one of {', '.join(SETS)}")
+    raise ValueError(f"unknown image set {name!r}; expected one of {', '.join(SETS)}, or folder:PATH")
 
 
 def to_float(images: Tensor) -> Tensor:
