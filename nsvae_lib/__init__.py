@@ -12,6 +12,7 @@ from .bounds import (
     refit_posterior,
 )
 from .data import ImageData, available, load
+from .detector import Detector
 from .evaluation import Evaluation, auroc, auroc_monitor, evaluate
 from .linear_gaussian import LinearGaussian
 from .negatives import FromImages, Generated, Mixture, NoisyInliers, UniformNoise
@@ -28,6 +29,7 @@ __all__ = [
     "Adversarial",
     "Bernoulli",
     "ContinuousBernoulli",
+    "Detector",
     "Evaluation",
     "FromImages",
     "Gaussian",
