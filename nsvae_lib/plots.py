@@ -83,6 +83,23 @@ def image_grid(
     return fig
 
 
+def contact_sheet(images: Tensor, table: pd.DataFrame, *, columns: int = 6) -> Figure:
+    """Judged images with their file names, scores and verdicts; see `detector.Detector.judge`.
+
+    Args:
+        images: [N, C, H, W], uint8 or in [0, 1].
+        table: a row for each, with the columns `path`, `bpd`, `kl`, `percentile`, `flagged`.
+        columns: images in a row.
+    """
+    names = [path if len(path) <= 20 else f"…{path[-19:]}" for path in table["path"]]
+    rows = zip(names, table["bpd"], table["kl"], table["percentile"], table["flagged"], strict=True)
+    titles = [
+        f"{name}\n{bpd:.2f} bits, {kl:.0f} nats\n{percentile:.0f} %, {'flagged' if flagged else 'passed'}"
+        for name, bpd, kl, percentile, flagged in rows
+    ]
+    return image_grid(images, columns=columns, titles=titles)
+
+
 def training_curves(history: History, terms: Sequence[str] = ("reconstruction", "kl")) -> Figure:
     """One panel per loss term, nats per image against epochs."""
     fig, axes = new_figure(len(terms), height=2.5)
@@ -550,9 +567,9 @@ def aurocs_along(
 def scorecard(card: pd.DataFrame) -> Figure:
     """The paper's tables cell by cell: our AUROC, and the paper's below; see `report.scorecard` for the columns.
 
-    A blue cell with "=" agrees, an orange hatched one with "≠" differs, one that was not run is blank.
+    A blue cell with "≈" agrees, an orange hatched one with "≠" differs; one with a dash was not run.
     """
-    looks = {"agrees": (COLORS[0], "", " ="), "differs": (COLORS[1], "////", " ≠"), "not run": ((1, 1, 1), "", "")}
+    looks = {"agrees": (COLORS[0], "", " ≈"), "differs": (COLORS[1], "////", " ≠"), "not run": ((1, 1, 1), "", "")}
     panels = []
     for name, part in card.groupby("table"):
         index, columns = (["inlier", "ood", "noise"], ["score", "negatives"])
@@ -571,7 +588,7 @@ def scorecard(card: pd.DataFrame) -> Figure:
             color, hatch, sign = looks[cell["verdict"]]
             fill, line = (*color, 0.25), (*color, 0.35)
             ax.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor=line, hatch=hatch, linewidth=0))
-            ours = "" if np.isnan(cell["ours"]) else f"{cell['ours']:.2f}{sign}"
+            ours = "–" if np.isnan(cell["ours"]) else f"{cell['ours']:.2f}{sign}"
             ax.text(x + 0.5, y + 0.34, ours, ha="center", va="center", fontsize=7.5, weight="bold")
             ax.text(x + 0.5, y + 0.74, f"{cell['paper']:.2f}", ha="center", va="center", fontsize=6, color="0.35")
         ax.set(xlim=(0, 6), ylim=(len(rows), 0))
@@ -584,4 +601,30 @@ def scorecard(card: pd.DataFrame) -> Figure:
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         sns.despine(ax=ax, left=True, bottom=True)
+    return fig
+
+
+def against_paper(card: pd.DataFrame) -> Figure:
+    """Our AUROC over the paper's, a point for each cell that was run, one panel for each score.
+
+    Filled points agree, open ones differ; their shapes tell the negatives. Between the dotted lines the difference is
+    at most 0.05. See `report.scorecard` for the columns.
+    """
+    run = card[card["verdict"] != "not run"]
+    source = run["negatives"].where(run["negatives"].isin(["none", "adversarial"]), "from a set or noise")
+    fig, axes = new_figure(columns=2, height=3.8)
+    for ax, (score, name) in zip(axes, (("bpd", "BPD"), ("kl", "KL")), strict=True):
+        ax.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+        for shift in (-0.05, 0.05):
+            ax.plot([0, 1], [shift, 1 + shift], color="0.6", linestyle=":", linewidth=1)
+        for (label, color), marker in zip(
+            (("none", COLORS[0]), ("from a set or noise", COLORS[2]), ("adversarial", COLORS[1])), MARKERS, strict=False
+        ):
+            for verdict, fill in (("agrees", color), ("differs", "white")):
+                part = run[(source == label) & (run["score"] == score) & (run["verdict"] == verdict)]
+                name_of = {"label": label} if fill == color else {}
+                ax.plot(part["paper"], part["ours"], marker, mfc=fill, mec=color, ms=5.5, mew=1.3, ls="", **name_of)
+        ax.set(xlim=(0.1, 1.03), ylim=(0.1, 1.03), aspect="equal", xlabel=f"the paper's AUROC of {name}")
+    axes[0].set(ylabel="ours")
+    axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return fig

@@ -15,6 +15,7 @@ from .plots import scorecard as draw
 # What makes results comparable: runs that differ in any of these never share a cell.
 BUDGET = ["n_train", "epochs", "lr", "preset", "n_test"]
 VERDICTS = ("agrees", "differs", "not run")
+SIGNS = dict(zip(VERDICTS, ("≈", "≠", "-"), strict=True))
 
 
 def run_of(cell: pd.Series) -> Run:
@@ -151,6 +152,31 @@ def readable(card: pd.DataFrame) -> pd.DataFrame:
     ]
     text["seeds"] = card["seeds"].astype(str)
     return text.assign(verdict=card["verdict"])
+
+
+def beside(card: pd.DataFrame, table: str) -> pd.DataFrame:
+    """One of the paper's tables, laid out as it is printed, each cell as "ours ≈ paper", "ours ≠ paper" or "- paper".
+
+    ≈ stands for "agrees", ≠ for "differs", - for "not run"; "0.76 (0.07)" is a mean with its standard deviation.
+
+    Args:
+        card: as `scorecard` returns.
+        table: "I", "II" or "III".
+
+    Returns:
+        Rows: inlier, OOD set, noise model; columns: score ("BPD", "KL") and negatives, in the paper's order.
+
+    Raises:
+        ValueError: no such table.
+    """
+    if table not in set(card["table"]):
+        raise ValueError(f"unknown table {table!r}; the paper has I, II and III")
+    text = readable(card[card["table"] == table])
+    text["cell"] = (text["ours"] + " " + text["verdict"].map(SIGNS) + " " + text["paper"]).str.strip()
+    wide = text.pivot(index=["inlier", "ood", "noise"], columns=["score", "negatives"], values="cell")
+    rows = text[["inlier", "ood", "noise"]].drop_duplicates()
+    columns = text[["score", "negatives"]].drop_duplicates()
+    return wide.reindex(index=pd.MultiIndex.from_frame(rows), columns=pd.MultiIndex.from_frame(columns))
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -170,8 +170,7 @@ START = (
 )
 
 
-@pytest.mark.parametrize("epochs_before", [1, 20])
-def test_everything_killed_at_once_goes_on_with_no_row_lost_and_none_twice(root, tmp_path, epochs_before):
+def test_everything_killed_at_once_goes_on_with_no_row_lost_and_none_twice(root, tmp_path):
     script, work, out = tmp_path / "start.py", tmp_path / "work", tmp_path / "out"
     script.write_text(START)
     kinds = ["none", "MNIST", "noisy-inliers"]
@@ -184,7 +183,7 @@ def test_everything_killed_at_once_goes_on_with_no_row_lost_and_none_twice(root,
 
     try:
         deadline = time.monotonic() + 180
-        while epochs_done() < 2 * epochs_before:
+        while epochs_done() < 20:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         workers = psutil.Process(process.pid).children(recursive=True)
@@ -196,7 +195,7 @@ def test_everything_killed_at_once_goes_on_with_no_row_lost_and_none_twice(root,
         process.kill()
         process.wait()
     before = epochs_done()
-    assert 2 * epochs_before <= before < 180 and not (out / "runs.csv").exists()
+    assert 20 <= before < 180 and not (out / "runs.csv").exists()
 
     planned = [Run("FashionMNIST", negatives=kind, **(SMALL | {"epochs": 60})) for kind in kinds]
     rows = reproduce(planned, root, work, out, workers=2, progress=False)

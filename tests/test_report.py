@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_1samp
 from typer.testing import CliRunner
 
-from nsvae_lib import experiments, paper, report
+from nsvae_lib import experiments, paper, plots, report
 from nsvae_lib.cli import app
 
 BUDGET = {"n_train": 20_000, "epochs": 10, "preset": "light"}
@@ -122,6 +122,34 @@ def test_report_files(tmp_path):
     assert page.count("<tr") == 1 + 4 + 1 + 106
     assert files[2].read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_table_beside_the_papers():
+    card = report.scorecard(pd.concat([rows(cell(), [0.6, 0.7]), rows(cell(score="kl"), [0.2])]), **BUDGET)
+    one = report.beside(card, "I")
+    row = one.loc[("FashionMNIST", "MNIST", "bernoulli")]
+    assert row["BPD", "adversarial"] == "0.65 (0.07) ≈ 0.70 (0.13)"
+    assert row["KL", "adversarial"] == "0.20 ≠ 0.88 (0.07)"
+    assert row["KL", "none"] == "- 0.61 (0.09)"
+    assert list(one.columns) == [(s, n) for s in ("BPD", "KL") for n in ("none", "auxiliary", "adversarial")]
+    assert [report.beside(card, name).size for name in ("I", "II", "III")] == [72, 24, 10]
+    assert not one.isna().any(axis=None)
+    with pytest.raises(ValueError, match="unknown table 'IV'"):
+        report.beside(card, "IV")
+
+
+def test_the_pictures_show_every_cell_and_every_verdict():
+    card = report.scorecard(pd.concat([rows(cell(), [0.65]), rows(cell(score="kl"), [0.2])]), **BUDGET)
+    texts = [text.get_text() for ax in plots.scorecard(card).axes for text in ax.texts]
+    assert len(texts) == 2 * 106 and texts.count("–") == 106 - 4  # two cells of Table I, two of III
+    assert texts.count("0.65 ≈") == texts.count("0.20 ≠") == 2
+    bpd, kl = plots.against_paper(card).axes
+    points = [[tuple(xy) for line in ax.lines[3:] for xy in line.get_xydata()] for ax in (bpd, kl)]
+    assert points == [[(0.7, 0.65)] * 2, [(0.88, 0.2)] * 2]
+    filled = [
+        [line.get_markerfacecolor() != "white" for line in ax.lines[3:] if len(line.get_xydata())] for ax in (bpd, kl)
+    ]
+    assert filled == [[True], [False]]
 
 
 def test_bad_requests_are_clear(tmp_path):
