@@ -2,17 +2,20 @@
 
 import json
 import re
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
+from PIL import Image
 
 import nsvae_lib
-from tools import build, toc
+from tools import build, repository, toc
 
 # Something that only this page says: a page that is there but empty is worse than none.
 PHRASES = {
@@ -74,6 +77,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.images: list[dict[str, str | None]] = []
         self.ids: set[str] = set()
+        self.meta: dict[str, str] = {}
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -82,6 +86,8 @@ class Page(HTMLParser):
         for name in ("href", "src"):
             if link := attributes.get(name):
                 self.links.append(link)
+        if tag == "meta":
+            self.meta[attributes.get("name") or attributes.get("property") or ""] = attributes.get("content") or ""
         if tag == "img":
             self.images.append(attributes)
 
@@ -165,12 +171,51 @@ def test_fields_of_docstrings_become_lists(site):
 def test_launch_buttons_follow_the_address_of_the_repository(site, chapter):
     if not (toc.ROOT / f"{chapter}.ipynb").is_file():
         pytest.skip("a page without code has no launch button")
-    repository = yaml.safe_load((toc.ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
-    name = repository["url"].removeprefix("https://github.com/")
-    colab = f"https://colab.research.google.com/github/{name}/blob/{repository['branch']}/{chapter}.ipynb"
+    home = repository.stated()
     links = read(site, f"{chapter}.html").links
-    assert colab in links
-    assert repository["url"] in links
+    assert links.count(home.colab(chapter)) == 2  # the badge, and the theme's button
+    assert home.url in links
+
+
+# --- the pages on the web -------------------------------------------------------------------------
+
+
+def test_pages_say_what_they_are_about(site):
+    described = {page: read(site, page).meta["description"] for page in PAGES}
+    assert len(set(described.values())) == len(PAGES)
+    for page, description in described.items():
+        assert 40 <= len(description) <= 200, f"{page}: {description}"
+        assert description[-1] in ".?:" and "\\" not in description, f"{page}: {description}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_has_a_card_and_an_address(site, page):
+    meta = read(site, page).meta
+    address = f"{repository.stated().site}{page}"
+    assert meta["og:url"] == address
+    assert f'<link rel="canonical" href="{address}" />' in (site / page).read_text(encoding="utf-8")
+    assert meta["og:description"] == meta["description"]
+    assert meta["og:title"] and meta["og:image:alt"]
+    picture = site / meta["og:image"].removeprefix(repository.stated().site)
+    assert Image.open(picture).size == (1200, 630)
+
+
+def test_titles_name_the_page_and_the_book_once(site):
+    titles = {page: re.findall("<title>(.*)</title>", (site / page).read_text(encoding="utf-8")) for page in PAGES}
+    assert all(len(found) == 1 and found[0].count("Negative sampling in var") == 1 for found in titles.values()), titles
+    assert len({title for [title] in titles.values()}) == len(PAGES)
+
+
+def test_the_sitemap_lists_the_pages(site):
+    listed = re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(f"{repository.stated().site}{page}" for page in PAGES)
+
+
+@pytest.mark.parametrize("page", [*PAGES, "search.html"])
+def test_every_page_names_its_version_and_how_to_cite_it(site, page):
+    text = " ".join(read(site, page).text.split())
+    assert f"Version {repository.project()['version']}" in text
+    assert any(link.endswith("appendix_references.html#how-to-cite") for link in read(site, page).links)
 
 
 # --- the pages in a browser -----------------------------------------------------------------------
@@ -297,6 +342,38 @@ def test_search_finds_a_page(site, browser):
     tab.close()
     assert re.search(r"book/appendix_notation\.html", target)
     assert errors == []
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(site, tmp_path) -> Iterator[str]:
+    """The address of the book below a folder of a server, as GitHub Pages serves it."""
+    (tmp_path / "repo-name").symlink_to(site)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/repo-name/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_book_works_below_a_folder_of_a_server(served, browser):
+    tab = browser.new_page()
+    requests: list[str] = []
+    failed: list[str] = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
+    tab.on("pageerror", lambda error: failed.append(str(error)))
+    for page in ("", *PAGES, "search.html?q=posterior"):
+        tab.goto(f"{served}{page}", wait_until="networkidle")
+    tab.close()
+    assert failed == []
+    assert [address for address in requests if not address.startswith((served, "data:", "blob:"))] == []
+    assert len(requests) > len(PAGES)
 
 
 def test_the_first_file_leads_to_the_first_page(site, browser):

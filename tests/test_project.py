@@ -5,18 +5,18 @@ import re
 import shutil
 import subprocess
 import time
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tools import toc
+from tools import repository, toc
+from tools.repository import Repository
 
 ROOT = toc.ROOT
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+PROJECT = repository.project()
+HOME = repository.stated()
 
 
 def requirements(*extras: str) -> list[Requirement]:
@@ -60,23 +60,87 @@ def test_conda_environment_has_the_content_of_the_project():
 # --- the repository's address ---------------------------------------------------------------------
 
 
-def test_every_link_to_the_repository_has_the_address_of_the_configuration():
-    owner, name = REPOSITORY.removeprefix("https://github.com/").split("/")
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("*.cff"), *ROOT.glob("*.toml"), *(ROOT / "book").glob("*.*")]
-    found = {
-        (path.name, address)
-        for path in texts
-        for address in re.findall(rf"github(?:\.com)?/([\w.-]+/{re.escape(name)})\b", path.read_text(encoding="utf-8"))
-    }
-    assert {address for _, address in found} == {f"{owner}/{name}"}, found
+def texts() -> dict[Path, str]:
+    """Every text of the repository that could name its address."""
+    suffixes = {".cff", ".css", ".ipynb", ".js", ".md", ".py", ".toml", ".yml", ""}
+    folders = [ROOT, *(ROOT / name for name in ("book", "book/_ext", "nsvae_lib", "tools", ".github/workflows", ".ci"))]
+    files = (file for folder in folders for file in folder.glob("*") if file.is_file() and file.suffix in suffixes)
+    return {file: file.read_text(encoding="utf-8") for file in files}
+
+
+def test_every_link_to_the_repository_has_the_address_of_the_project():
+    address = re.compile(rf"github(?:\.com)?/([\w.-]+/{re.escape(HOME.name)})\b")
+    found = {(file.name, path) for file, text in texts().items() for path in address.findall(text)}
+    assert {path for _, path in found} == {HOME.path}, found
+
+
+def test_no_file_names_the_address_but_those_that_the_command_writes():
+    written = {file for place in repository.PLACES for file in ROOT.glob(place)}
+    naming = {file for file, text in texts().items() if HOME.path in text or HOME.site in text}
+    assert naming - written == set()
+    assert ROOT / "_config.yml" not in naming
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> Path:
+    """A copy of all that names the address."""
+    for place in repository.PLACES:
+        for file in ROOT.glob(place):
+            copy = tmp_path / file.relative_to(ROOT)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy(file, copy)
+    return tmp_path
+
+
+def test_a_fork_takes_over_its_address_and_nothing_else(fork):
+    mine = Repository("someone", "else.book")
+    changed = repository.move(mine, fork)
+    assert repository.stated(fork) == mine
+    for file in (file for file in fork.rglob("*") if file.is_file()):
+        before = (ROOT / file.relative_to(fork)).read_text(encoding="utf-8")
+        after = file.read_text(encoding="utf-8")
+        assert HOME.path not in after and HOME.site not in after
+        assert (before != after) == (file in changed)
+    assert repository.move(HOME, fork) == changed
+    assert all(file.read_bytes() == (ROOT / file.relative_to(fork)).read_bytes() for file in changed)
+
+
+def test_the_address_is_taken_from_git(tmp_path, capsys):
+    if shutil.which("git") is None:
+        pytest.skip("there is no git")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    with pytest.raises(repository.AddressError, match='no remote "origin"'):
+        repository.remote(tmp_path)
+    subprocess.run(["git", "remote", "add", "origin", "git@github.com:someone/else.git"], cwd=tmp_path, check=True)
+    assert repository.remote(tmp_path) == Repository("someone", "else")
+    assert repository.main(["https://example.org/someone/else"]) == 1
+    assert "expected https://github.com/OWNER/NAME, received 'https://example.org" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [
+        ("https://github.com/Some-One/a.book", "https://some-one.github.io/a.book/"),
+        ("https://github.com/someone/book.git", "https://someone.github.io/book/"),
+        ("git@github.com:someone/book.git\n", "https://someone.github.io/book/"),
+        ("ssh://git@github.com/someone/book", "https://someone.github.io/book/"),
+        ("https://github.com/someone/someone.github.io", "https://someone.github.io/"),
+    ],
+)
+def test_the_address_of_the_site_follows(address, site):
+    assert repository.parse(address).site == site
 
 
 def test_citation_names_this_project_and_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]
-    assert citation["repository-code"] == REPOSITORY
+    assert citation["repository-code"] == HOME.url
     [paper] = citation["references"]
     assert [author["family-names"] for author in paper["authors"]] == ["Csiszárik", "Benkő", "Varga"]
+    page = (ROOT / "book" / "appendix_references.md").read_text(encoding="utf-8")
+    assert f"version = {{{PROJECT['version']}}}" in page
+    assert f"title   = {{{citation['title']}}}" in page
+    assert f"{{{{{citation['authors'][0]['name']}}}}}" in page
 
 
 # --- the Makefile ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from PIL import Image
 
 from nsvae_lib import auroc
 from tools import puzzle, toc
@@ -31,5 +32,9 @@ def test_digits_win_in_about_two_of_three_pairs(made):
 
 def test_pictures_are_written_where_the_page_looks_for_them(tmp_path):
     written = {path.name for path in puzzle.write(tmp_path)}
-    assert written == set(re.findall(r"images/(\w+\.png)", PAGE))
-    assert written == {path.name for path in puzzle.IMAGES.glob("puzzle*.png")}
+    assert written - {"card.png"} == set(re.findall(r"images/(\w+\.png)", PAGE))
+    assert written == {path.name for place in ("puzzle*.png", "card.png") for path in puzzle.IMAGES.glob(place)}
+
+
+def test_the_card_has_the_size_that_other_sites_want():
+    assert Image.open(puzzle.IMAGES / "card.png").size == (1200, 630)

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from tools import notebooks, toc
+from tools import notebooks, repository, toc
 
 BUILD = toc.ROOT / "_build"
 COPIED = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints", "__pycache__")
@@ -36,9 +37,30 @@ def stage(target: Path, root: Path = toc.ROOT) -> list[Path]:
     chapters = toc.notebooks(root)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root / "book", target / "book", ignore=COPIED)
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(root / name, target)
+    shutil.copy(root / "_toc.yml", target)
+    (target / "_config.yml").write_text(configuration(root), encoding="utf-8")
     return [Path(shutil.copy(chapter, target / chapter.relative_to(root))) for chapter in chapters]
+
+
+def configuration(root: Path) -> str:
+    """The book's configuration with what stands elsewhere: where the repository and the site are, and the version."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    home = repository.stated()
+    config["repository"] = {"url": home.url, "branch": repository.BRANCH}
+    sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
+    sphinx |= {"html_baseurl": home.site, "release": version()}
+    return yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+
+
+def version() -> str:
+    """The version, and the commit where there is git."""
+    number = f"Version {repository.project()['version']}"
+    try:
+        asked = ["git", "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(asked, cwd=toc.ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return number
+    return f"{number}, commit {commit}"
 
 
 def execute(chapter: Path) -> float:

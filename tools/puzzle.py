@@ -1,6 +1,6 @@
 """The pictures of the front page: which images does a model trained on clothes find likely?
 
-python -m tools.puzzle    write book/images/puzzle*.png
+python -m tools.puzzle    write book/images/puzzle*.png, and card.png, which other sites show beside a link
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from tools import toc
 IMAGES = toc.ROOT / "book" / "images"
 SETS = ("FashionMNIST", "MNIST")
 LETTERS = "ABCDEFGH"
+TITLE = "Negative sampling\nin variational autoencoders"
+QUESTION = "A model has learnt from 60,000 pictures of clothes.\nWhich of these does it find the most likely?"
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,25 @@ def figures(puzzle: Puzzle) -> dict[str, Figure]:
     }
 
 
+def card(puzzle: Puzzle) -> Figure:
+    """Title and question for a link to the book, 10 by 5.25 inches: 1,200 by 630 pixels."""
+    fig = Figure(figsize=(10, 5.25), facecolor="white")
+    fig.text(0.05, 0.93, TITLE, fontsize=29, fontweight="bold", va="top", color="#12305c", linespacing=1.25)
+    fig.text(0.05, 0.605, QUESTION, fontsize=19, va="top", color="#333333", linespacing=1.35)
+    for i, image in enumerate(puzzle.images):
+        ax = fig.add_axes((0.05 + i * 0.1145, 0.09, 0.1, 0.1 * 10 / 5.25))
+        ax.imshow(image[0], cmap="gray", vmin=0, vmax=255)
+        ax.set_axis_off()
+    return fig
+
+
 def write(folder: Path = IMAGES) -> list[Path]:
     """Draw the pictures into `folder`; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, fig in figures(make_puzzle()).items():
+    puzzle = make_puzzle()
+    written = [folder / "card.png"]
+    card(puzzle).savefig(written[0], dpi=120, metadata={"Software": None})
+    for name, fig in figures(puzzle).items():
         # Without the version stamp, the same picture is the same file under any matplotlib.
         fig.savefig(folder / name, dpi=120, bbox_inches="tight", metadata={"Software": None})
         written.append(folder / name)
