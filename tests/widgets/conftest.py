@@ -13,7 +13,8 @@ import torch
 
 import nsvae_lib as ns
 from nsvae_lib.vae import VAE
-from tests.widgets.gallery import GALLERY, Tab, page_of
+from nsvae_lib.widgets.base import Widget
+from tests.widgets.gallery import GALLERY, Bench, Tab, page_of
 from tools import build, toc
 
 
@@ -31,8 +32,8 @@ def vae() -> VAE:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A book with a page for each widget, and a page in Markdown that takes one of them from there."""
     root = tmp_path_factory.mktemp("a book") / "source"
-    shutil.copytree(toc.ROOT / "book", root / "book", ignore=shutil.ignore_patterns("*.ipynb", "*.md", "images"))
-    shutil.copy(toc.ROOT / "_config.yml", root)
+    shutil.copytree(toc.ROOT / "book", root / "book", ignore=shutil.ignore_patterns("*.ipynb", "*.md"))
+    (root / "_config.yml").write_text(build.configuration(toc.ROOT), encoding="utf-8")
     first = next(iter(GALLERY))
     (root / "book" / "index.md").write_text(f"# Start\n\n```{{widget}} {first} {first}\n```\n")
     files = "".join(f"  - file: book/{name}\n" for name in GALLERY)
@@ -53,6 +54,19 @@ def open_tab(browser) -> Iterator[Callable[..., Tab]]:
     yield open_one
     for tab in tabs:
         tab.context.close()
+
+
+@pytest.fixture
+def on_bench(browser) -> Iterator[Callable[[Widget], Bench]]:
+    benches: list[Bench] = []
+
+    def put(widget: Widget) -> Bench:
+        benches.append(Bench(browser, widget))
+        return benches[-1]
+
+    yield put
+    for bench in benches:
+        bench.page.close()
 
 
 @pytest.fixture(scope="session")
