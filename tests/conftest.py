@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 from nsvae_lib.data import load
 from nsvae_lib.vae import VAE
+from tools import toc
 
 # A busy machine must not fail a test; the same examples on every machine.
 settings.register_profile("nsvae", deadline=None, derandomize=True)
@@ -51,6 +53,17 @@ def idx(path, images):
     path.parent.mkdir(parents=True, exist_ok=True)
     array = images[:, 0].numpy()
     path.write_bytes(b"\0\0\x08\x03" + np.array(array.shape, ">i4").tobytes() + array.tobytes())
+
+
+@pytest.fixture(scope="session")
+def package_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What building the library needs of this tree, and nothing of what a build would leave in it."""
+    folder = tmp_path_factory.mktemp("tree") / "tree"
+    folder.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(toc.ROOT / name, folder)
+    shutil.copytree(toc.ROOT / "nsvae_lib", folder / "nsvae_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -93,7 +93,7 @@ class Colab:
 
 
 @pytest.fixture(scope="session")
-def colab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colab]:
+def colab(tmp_path_factory: pytest.TempPathFactory, package_tree: Path) -> Iterator[Colab]:
     """Colab as it is before a notebook runs: without the library."""
     if sys.version_info >= (3, 13):
         pytest.skip("Colab has Python 3.12, and some of its packages cannot be had for a later one")
@@ -122,7 +122,7 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colab]:
         "NSVAE_DATA": "",
         "OMP_NUM_THREADS": "1",
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{published(folder / 'published').as_uri()}.insteadOf",
+        "GIT_CONFIG_KEY_0": f"url.{published(package_tree).as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": repository.stated().url,
     }
     launch = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -134,13 +134,9 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colab]:
 
 
 def published(folder: Path) -> Path:
-    """What git finds at the repository's address: what installing needs of this tree, committed."""
+    """What git finds at the repository's address: a tree, committed."""
     if shutil.which("git") is None:
         pytest.skip("there is no git")
-    folder.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(toc.ROOT / name, folder)
-    shutil.copytree(toc.ROOT / "nsvae_lib", folder / "nsvae_lib", ignore=shutil.ignore_patterns("__pycache__"))
     git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@example.org"]
     run(*git, "init", "--quiet")
     run(*git, "add", "--all")
