@@ -9,7 +9,6 @@ import {
   readNetwork,
   sigmoid,
   standardNormal,
-  uniformSampler,
 } from "./engine.js";
 import {
   announcer,
@@ -34,13 +33,15 @@ import {
 /** @type {Record<Score, {label: string, meaning: string, digits: number}>} */
 const SCORES = {
   bpd: { label: "BPD", meaning: "bits per pixel", digits: 3 },
-  kl: { label: "KL", meaning: "nats to prior", digits: 1 },
+  kl: { label: "KL", meaning: "nats from prior", digits: 1 },
 };
+
+const LEGEND = "Blue: test images of the kind that the models know. Mark: this picture. Hatched: alarm.";
 
 /** @type {Record<string, Pen>} */
 const PENS = {
-  "fine pen": { radius: 1.1, grey: 255 },
-  "broad pen": { radius: 2.6, grey: 255 },
+  fine: { radius: 1.1, grey: 255 },
+  broad: { radius: 2.6, grey: 255 },
   eraser: { radius: 2.2, grey: 0 },
 };
 
@@ -134,7 +135,7 @@ export function render({ model, el }) {
   const cursor = element("div", { class: "ns-cursor", hidden: true });
   const hint = element("p", { class: "ns-hint", "aria-hidden": "true" }, "draw here");
   const note = element("p", { class: "ns-note", role: "status" });
-  let pen = PENS["fine pen"];
+  let pen = PENS.fine;
   const at = { x: Math.floor(width / 2), y: Math.floor(height / 2), down: false };
 
   /** @param {Uint8Array} bytes */
@@ -222,7 +223,7 @@ export function render({ model, el }) {
   // --- pictures to start from
 
   const picks = choice({
-    label: "Take one",
+    label: "Draw, or take a picture",
     options: names.map((name, i) => {
       const small = picture([height, width]);
       small.draw(unit(images[i]));
@@ -231,7 +232,6 @@ export function render({ model, el }) {
     value: 0,
     onChange: (i) => show(images[i]),
   });
-  const random = uniformSampler(1);
   const replace = (/** @type {Uint8Array} */ bytes) => {
     picks.set(null);
     show(bytes);
@@ -250,22 +250,20 @@ export function render({ model, el }) {
   });
   const tools = [
     button("clear", () => replace(new Uint8Array(size))),
-    button("noise", () => replace(Uint8Array.from({ length: size }, () => Math.floor(256 * random())))),
-    button("black ↔ white", () => replace(pixels().map((v) => 255 - v))),
-    element("span", { class: "ns-file" }, file, element("label", { for: file.id }, "your own picture")),
+    button("invert", () => replace(pixels().map((v) => 255 - v))),
   ];
   const pens = choice({
     label: "Pen",
     hideLabel: true,
     options: Object.keys(PENS).map((name) => ({ value: name, content: name })),
-    value: "fine pen",
+    value: "fine",
     onChange: (name) => (pen = PENS[name]),
   });
 
   // --- the answers
 
   const rows = labels.map((label) => {
-    const answer = picture([height, width], `what the model ${label} makes of it`);
+    const answer = picture([height, width], `${label}: the model's copy of the picture`);
     const cells = /** @type {Record<Score, ReturnType<typeof gauge>>} */ ({});
     for (const score of /** @type {Score[]} */ (["bpd", "kl"])) cells[score] = gauge(references[label][score], score);
     const head = element("th", { scope: "row" }, element("span", {}, label), answer.root);
@@ -281,17 +279,12 @@ export function render({ model, el }) {
     element(
       "thead",
       {},
-      element(
-        "tr",
-        {},
-        element("th", { scope: "col" }, "negatives", element("small", {}, "and what it sees")),
-        ...heads,
-      ),
+      element("tr", {}, element("th", { scope: "col" }, "negatives", element("small", {}, "and its copy")), ...heads),
     ),
     element("tbody", {}, ...rows.map((row) => row.root)),
   );
   const alarm = slider({
-    label: "False alarms on clothes",
+    label: "False alarms",
     min: 1,
     max: 20,
     step: 0.5,
@@ -325,13 +318,18 @@ export function render({ model, el }) {
     element(
       "div",
       { class: "nsvae ns-draw" },
-      picks.root,
+      element(
+        "div",
+        { class: "ns-picks" },
+        picks.root,
+        element("span", { class: "ns-file" }, file, element("label", { for: file.id }, "your own file")),
+      ),
       element(
         "div",
         { class: "ns-studio" },
         element("div", { class: "ns-board" }, canvas, cursor, hint),
-        element("div", { class: "ns-answers" }, table, alarm.root),
         element("div", { class: "ns-tools" }, pens.root, element("div", { class: "ns-buttons" }, ...tools)),
+        element("div", { class: "ns-answers" }, table, alarm.root, element("p", { class: "ns-legend" }, LEGEND)),
       ),
       note,
       speaker.root,

@@ -90,14 +90,15 @@ class Draw(Widget):
         return float(np.interp(1 - self.alarm, LEVELS, self.references[model][name]["quantiles"]))
 
     def still(self) -> Figure:
-        """The picture, and for each model its two scores on the histograms of the inliers."""
+        """For each model the picture, the model's copy of it, and its two scores on the histograms of the inliers."""
         fig, axes = plots.new_figure(3, len(self.models), height=1.5)
         pixels = np.frombuffer(self.picture, np.uint8).reshape(self.shape)
         for row, model in enumerate(self.models):
             picture, *panels = axes[3 * row :][:3]
             picture.set_axis_off()
-            if row == 0:
-                picture.imshow(pixels, cmap="gray", vmin=0, vmax=255)
+            copied = np.frombuffer(self.decoded[model], np.uint8).reshape(self.shape)
+            gap = np.full((self.shape[0], 2), 255, np.uint8)
+            picture.imshow(np.hstack([pixels, gap, copied]), cmap="gray", vmin=0, vmax=255)
             for ax, (name, label) in zip(panels, SCORES.items(), strict=True):
                 reference = self.references[model][name]
                 edges = np.linspace(reference["min"], reference["max"], BINS + 1)
@@ -115,7 +116,12 @@ class Draw(Widget):
             f"{model}: " + ", ".join(f"{label} {self._verdict(model, name)}" for name, label in SCORES.items())
             for model in self.models
         )
-        return f"A picture, and the scores of {len(self.models)} models on histograms of inlier scores. {verdicts}."
+        size = len(self.picture)
+        own = {self.images[i * size :][:size]: name for i, name in enumerate(self.names)}
+        return (
+            f"A drawing board with {own.get(self.picture, 'a drawing')}, its copies by {len(self.models)} models, and "
+            f"its scores on histograms of inlier scores. {verdicts}."
+        )
 
     def _verdict(self, model: str, name: str) -> str:
         return "alarm" if self.scores[model][name] > self.threshold(model, name) else "fits in"

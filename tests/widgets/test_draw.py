@@ -145,14 +145,14 @@ def test_board_takes_a_file_and_shrinks_it(site, open_tab, board, tmp_path):
     picture.save(tmp_path / "half.png")
     (tmp_path / "words.png").write_text("no picture")
     tab = open_tab((site / "draw.html").as_uri())
-    tab.figure.get_by_label("your own picture").set_input_files(tmp_path / "half.png")
+    tab.figure.get_by_label("your own file").set_input_files(tmp_path / "half.png")
     wanted = torch.zeros(28, 28)
     wanted[7:21, :14] = 255
     tab.page.wait_for_function("() => !document.querySelector('.ns-choice input:checked[value=\"0\"]')")
     settled(tab)
     assert (drawn(tab)[0, 0].float() - wanted).abs().mean() < 5
     answered(tab, expected_verdicts(drawn(tab), board))
-    tab.figure.get_by_label("your own picture").set_input_files(tmp_path / "words.png")
+    tab.figure.get_by_label("your own file").set_input_files(tmp_path / "words.png")
     tab.figure.get_by_text("words.png is no picture that this browser can read").wait_for()
 
 
