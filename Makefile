@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book html test refresh lint format fork constraints clean
+.PHONY: help install book html test colab links refresh lint format fork constraints clean
 
 help:  ## list the targets
 	@echo "Targets (make PYTHON=python3.12 ... chooses the interpreter for .venv):"
@@ -44,6 +44,12 @@ html: $(INSTALLED)  ## build the HTML from the committed outputs, without execut
 # Two workers share the cores. More threads than cores would wait for each other, busily.
 test: $(INSTALLED)  ## unit, property, notebook, book-build and browser tests
 	NSVAE_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval -n 2 --dist loadfile $(PYTEST_OPTIONS)
+
+colab: $(INSTALLED)  ## every chapter alone in a folder, with Colab's versions of the packages
+	$(BIN)/python -m pytest --colab=all tests/test_colab.py
+
+links: $(INSTALLED)  ## whether the addresses that the book links to still answer (needs the network)
+	$(BIN)/python -m tools.build links
 
 refresh: $(INSTALLED)  ## re-execute the chapters and write their outputs back (CHAPTERS="01_elbo" for some)
 	NSVAE_PROFILE=standard $(BIN)/python -m tools.build refresh $(CHAPTERS)

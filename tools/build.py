@@ -2,6 +2,7 @@
 
     python -m tools.build book                   execute all chapters, then build
     python -m tools.build html                   build from the committed outputs
+    python -m tools.build links                  ask for every address that the pages link to
     python -m tools.build refresh [CHAPTER ...]  execute, then write the outputs back into book/
 
 Sphinx never sees the working tree: pages are copied into _build/source and chapters are executed there,
@@ -25,6 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from tools import notebooks, repository, toc
 
 BUILD = toc.ROOT / "_build"
+BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 COPIED = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints", "__pycache__")
 
 
@@ -103,9 +105,8 @@ def render(source: Path, output: Path) -> Path:
     """Build the HTML of a staged book, any warning being an error; the folder with the pages."""
     pages = output / "_build" / "html"
     shutil.rmtree(pages, ignore_errors=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
     options = ["-W", "-n", "--keep-going", "--all", "--path-output", str(output)]
-    finished = subprocess.run([*command, str(source), *options])
+    finished = subprocess.run([*BOOK, "build", str(source), *options])
     if finished.returncode or not (pages / "index.html").is_file():
         raise BuildError("the HTML build failed: see the warnings and errors above.")
     return pages
@@ -117,6 +118,14 @@ def build(execute_first: bool) -> None:
         execute_all(chapters)
     pages = render(BUILD / "source", BUILD.parent)
     print(f"\nThe book is ready. Open it with a browser:\n  {(pages / 'index.html').as_uri()}")
+
+
+def links() -> None:
+    """Ask for every address on the pages, without executing the chapters."""
+    stage(BUILD / "links")
+    asked = subprocess.run([*BOOK, "build", str(BUILD / "links"), "--builder", "linkcheck"])
+    if asked.returncode:
+        raise BuildError("some links lead nowhere: see the lines marked as broken above.")
 
 
 def refresh(names: list[str]) -> None:
@@ -133,12 +142,14 @@ def refresh(names: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("command", choices=["book", "html", "refresh"])
+    parser.add_argument("command", choices=["book", "html", "links", "refresh"])
     parser.add_argument("chapters", nargs="*", help="for refresh: some chapters, such as 01_elbo")
     options = parser.parse_args(arguments)
     try:
         if options.command == "refresh":
             refresh(options.chapters)
+        elif options.command == "links":
+            links()
         else:
             build(execute_first=options.command == "book")
     except (BuildError, toc.MissingPageError) as error:
