@@ -68,7 +68,9 @@ def reproduce(
     inlier: Annotated[str | None, typer.Option(help="Only runs on these images.")] = None,
     noise: Annotated[str | None, typer.Option(help="Only runs with this noise model.")] = None,
     negatives: Annotated[str | None, typer.Option(help="Only runs with these negatives; see experiments.Run.")] = None,
-    preset: Annotated[str, typer.Option(help="Size of the networks: light or authors.")] = "light",
+    preset: Annotated[
+        str | None, typer.Option(help="Size of the networks: light or authors; default: as the runs have it.")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; the paper: 1e-4. Default: 3e-4.")] = None,
     n_test: Annotated[int, typer.Option(help="Images of each test set to score.")] = 10_000,
     workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 1,
@@ -89,7 +91,8 @@ def reproduce(
     nsvae reproduce I --inlier MNIST --noise gaussian --negatives adversarial --seeds 3
     """
     try:
-        settings = {"preset": preset, "n_test": n_test} | ({} if lr is None else {"lr": lr})
+        given = {"n_test": n_test, "preset": preset, "lr": lr}
+        settings = {field: value for field, value in given.items() if value is not None}
         planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, **settings)]
         wanted = {"inlier": inlier, "noise": noise, "negatives": negatives}
         for field, value in wanted.items():

@@ -23,7 +23,7 @@ from .checkpoints import write_whole
 from .data import ImageData, load
 from .engines import ENGINES, on_processes, on_ray, report
 from .evaluation import auroc_monitor, evaluate
-from .files import SAMPLES, SETS
+from .files import SAMPLES, SETS, readable
 from .negatives import FromImages, Generated, Mixture, Negatives, NoisyInliers, UniformNoise
 from .objectives import ELBO, Adversarial, NegativePrior, Objective, UpperBound
 from .scores import score
@@ -38,7 +38,7 @@ TEST_SETS = {
 }
 # Those of AUROC per epoch.
 MONITORED = {1: ("FashionMNIST", "MNIST", "EMNIST-Letters"), 3: ("CIFAR10", "SVHN", "SynthDigits")}
-# Test images of each set for AUROC per epoch, of runs whose AUROC moves from epoch to epoch.
+# At most so many test images of each set for AUROC per epoch, of runs whose AUROC moves from epoch to epoch.
 N_MONITORED = 2_000
 
 
@@ -51,10 +51,12 @@ class Run:
         "uniform-noise", "noisy-inliers", "generated" (the model's own images, the decoder not playing).
     shift: of the negative prior.
     bound_samples: 0 for the negative prior; K >= 1 for the upper bound EUBO_K with its default margin instead.
-    spectral_norm, batch_norm, preset: of the networks, see `VAE.for_images`.
+    spectral_norm, batch_norm, preset, initialisation: of the networks, see `VAE.for_images`.
     n_train: training images.
-    epochs, batch_size, lr, optimizer, seed: of the training, see `training.fit`.
+    epochs, batch_size, lr, optimizer, update, seed: of the training, see `training.fit`.
     n_test: images of each test set that the model is scored on, or what there is; the paper: 10,000.
+    latent_dim: D, the number of latent dimensions; 0 for the library's default, 10 for grey and 100 for colour images.
+    raw_orientation: of EMNIST-Letters, wherever the run needs them, see `data.load`.
     """
 
     inlier: str
@@ -72,6 +74,10 @@ class Run:
     preset: str = "light"
     seed: int = 0
     n_test: int = 10_000
+    latent_dim: int = 0
+    initialisation: str = "preset"
+    update: str = "alternating"
+    raw_orientation: bool = False
 
     @property
     def name(self) -> str:
@@ -99,6 +105,11 @@ class Run:
 
 
 RUN_FIELDS = [field.name for field in fields(Run)]
+# What the paper leaves open (the appendix "Paper versus code"), and how the library does it otherwise.
+USUAL: Mapping[str, tuple[Any, ...]] = {
+    "optimizer": ("rmsprop", "adam"),
+    **{name: (getattr(Run(""), name),) for name in ("latent_dim", "initialisation", "update", "raw_orientation")},
+}
 
 
 def runs(experiment: str, n_train: int = 60_000, epochs: int = 10, seeds: int = 1, **settings: Any) -> list[Run]:
@@ -144,6 +155,16 @@ def _colour(inliers: Iterable[str], auxiliary: str) -> list[Run]:
     ]
 
 
+# Other choices where the paper leaves them open, one at a time.
+_CHOICES: Sequence[Mapping[str, Any]] = [
+    {"latent_dim": 2},
+    {"latent_dim": 50},
+    {"initialisation": "authors"},
+    {"optimizer": "rmsprop-tensorflow"},
+    {"optimizer": "rmsprop-pytorch"},
+]
+_PRESETS: Sequence[Mapping[str, Any]] = [{}, {"preset": "authors", "initialisation": "pytorch"}, {"preset": "authors"}]
+
 EXPERIMENTS: Mapping[str, Sequence[Run]] = {
     "I": _TABLE_I,
     "II": _colour(("CIFAR10", "SVHN"), "ImageNet32"),
@@ -170,7 +191,7 @@ EXPERIMENTS: Mapping[str, Sequence[Run]] = {
     ],
     "colour": _colour(("CIFAR10", "SynthDigits"), "TinyImageNet32"),
     "shift-colour": [
-        Run("CIFAR10", negatives="TinyImageNet32", **{**COLOUR, "shift": shift})
+        Run("SynthDigits", negatives="TinyImageNet32", **{**COLOUR, "shift": shift, "batch_norm": "frozen"})
         for shift in (5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
     ],
     "batch-norm": [
@@ -178,6 +199,26 @@ EXPERIMENTS: Mapping[str, Sequence[Run]] = {
         for noise in ("bernoulli", "gaussian")
         for negatives in ("none", "TinyImageNet32")
         for batch_norm in ("trained", "frozen", "none")
+    ],
+    # A learning rate for budgets of a few thousand images.
+    "choices": [
+        *(
+            Run("FashionMNIST", negatives=negatives, lr=1e-3, **choice)
+            for choice in ({}, *_CHOICES)
+            for negatives in ("none", "EMNIST-Letters")
+        ),
+        Run("FashionMNIST", negatives="EMNIST-Letters", lr=1e-3, raw_orientation=True),
+        *(Run("EMNIST-Letters", lr=1e-3, raw_orientation=raw) for raw in (False, True)),
+        *(
+            Run("FashionMNIST", negatives="adversarial", lr=1e-3, update=update)
+            for update in ("alternating", "simultaneous", "redrawn")
+        ),
+    ],
+    # The authors' 256-channel layer costs ten times as much per image: a budget of its own.
+    "choices-preset": [
+        Run("FashionMNIST", negatives=negatives, lr=1e-3, **choice)
+        for choice in _PRESETS
+        for negatives in ("none", "EMNIST-Letters")
     ],
     "upper-bound": [Run("FashionMNIST", negatives="EMNIST-Letters", bound_samples=k) for k in (1, 4)],
 }
@@ -205,15 +246,17 @@ def train(
         FileNotFoundError: the images are not there.
         ValueError: there are fewer images than the run says, or a field of the run cannot work.
     """
-    images = _load(run.inlier, root, n_train=run.n_train)
+    images = _load(run.inlier, root, n_train=run.n_train, raw_orientation=run.raw_orientation)
     negatives = _negatives(run, root, work, progress)
     vae = VAE.for_images(
         images.shape,
         run.noise,
+        run.latent_dim or None,
         preset=run.preset,
         seed=run.seed,
         spectral_norm=run.spectral_norm,
         batch_norm=run.batch_norm,
+        initialisation=run.initialisation,
     )
     history = fit(
         vae,
@@ -224,6 +267,7 @@ def train(
         batch_size=run.batch_size,
         lr=run.lr,
         optimizer=run.optimizer,
+        update=run.update,
         seed=run.seed,
         checkpoint=work / f"{run.name}.training.safetensors",
         progress=progress,
@@ -257,7 +301,7 @@ def _negatives(run: Run, root: str | Path | None, work: Path, progress: bool) ->
         if name in made:
             sources.append(made[name]())
         elif name in SETS:
-            sources.append(FromImages(_negative_images(name, root)))
+            sources.append(FromImages(_negative_images(name, root, run.raw_orientation)))
         else:
             raise ValueError(
                 f"unknown negatives {name!r}; known: none, {', '.join(made)}, fixed-generator, adversarial, "
@@ -266,27 +310,32 @@ def _negatives(run: Run, root: str | Path | None, work: Path, progress: bool) ->
     return sources[0] if len(sources) == 1 else Mixture(*sources)
 
 
-def _negative_images(name: str, root: str | Path | None) -> Tensor:
+def _negative_images(name: str, root: str | Path | None, raw_orientation: bool) -> Tensor:
     """Training images; the test images of a set whose training part is not at hand (it is then not scored)."""
-    images = _load(name, root)
+    images = _load(name, root, raw_orientation=raw_orientation)
     return images.train if len(images.train) else images.test
 
 
 def evaluations(
-    vae: VAE, inlier_name: str, root: str | Path | None, n_test: int = 10_000, without: Iterable[str] = ()
+    vae: VAE,
+    inlier_name: str,
+    root: str | Path | None,
+    n_test: int = 10_000,
+    without: Iterable[str] = (),
+    raw_orientation: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """How well a model separates its test images from each other test set: one dictionary per (OOD set, score).
 
-    n_test images of each set are scored, or what there is. Sets whose images are not at hand are left out, and those
-    in `without`.
+    n_test images of each set are scored, or what there is; EMNIST-Letters in `raw_orientation` or upright. Sets whose
+    images are not at hand are left out, and those in `without`.
 
     Raises:
         FileNotFoundError: the model's own test images are not there.
     """
-    inlier = _test_set(inlier_name, root, n_test)
+    inlier = _test_set(inlier_name, root, n_test, raw_orientation)
     inlier_scores = score(vae, inlier.test)
     others = (name for name in TEST_SETS[vae.shape[0]] if name not in {inlier_name, *without})
-    for ood in _ood_sets(others, root, n_test):
+    for ood in _ood_sets(others, root, n_test, raw_orientation):
         ood_scores = score(vae, ood.test)
         for which in inlier_scores:
             result = evaluate(inlier_scores[which], ood_scores[which])
@@ -305,23 +354,30 @@ def evaluations(
             }
 
 
-def _test_set(name: str, root: str | Path | None, n: int) -> ImageData:
+def _test_set(name: str, root: str | Path | None, n: int, raw_orientation: bool) -> ImageData:
     """The first n test images in the order of `load`, or all where there are fewer; no training images."""
-    images = _load(name, root, n_train=0)
-    return images if len(images.test) <= n else _load(name, root, n_train=0, n_test=n)
+    images = _load(name, root, n_train=0, raw_orientation=raw_orientation)
+    if len(images.test) <= n:
+        return images
+    return _load(name, root, n_train=0, n_test=n, raw_orientation=raw_orientation)
 
 
-def _ood_sets(names: Iterable[str], root: str | Path | None, n: int) -> Iterator[ImageData]:
+def _ood_sets(
+    names: Iterable[str], root: str | Path | None, n: int, raw_orientation: bool = False
+) -> Iterator[ImageData]:
     """The test sets whose images are at hand."""
     for name in names:
         try:
-            yield _test_set(name, root, n)
+            yield _test_set(name, root, n, raw_orientation)
         except FileNotFoundError:
             continue
 
 
-def results(path: Path = RESULTS / "runs.csv") -> pd.DataFrame:
-    """The results of all runs that were carried out: one row per (run, OOD set, score).
+def results(path: Path = RESULTS / "runs.csv", choices: bool = False) -> pd.DataFrame:
+    """The results of the runs that were carried out: one row per (run, OOD set, score).
+
+    Runs that do something else than the library by default where the paper leaves it open (fields in `USUAL`) are there
+    with `choices=True` only.
 
     Columns: the fields of `Run`; `ood`, `score` ("bpd" or "kl"), `auroc` with its 95 % bootstrap interval `auroc_low`,
     `auroc_high`, `aupr`, `fpr95` (see `evaluation.Evaluation`), `n_inlier`, `n_ood`, `inlier_source`, `ood_source`; and
@@ -329,23 +385,37 @@ def results(path: Path = RESULTS / "runs.csv") -> pd.DataFrame:
     `device`, `seconds`, `date`, `torch`, `nsvae_lib`, `commit`. What was not recorded at the time is empty.
     """
     # Left to itself, pandas takes hashes such as 12e4567890 for numbers.
-    return pd.read_csv(path, keep_default_na=False, dtype={"data_sha256": str, "commit": str})
+    table = pd.read_csv(path, keep_default_na=False, dtype={"data_sha256": str, "commit": str})
+    return _runs_of(table, choices)
 
 
-def epochs(path: Path = RESULTS / "epochs.csv") -> pd.DataFrame:
+def epochs(path: Path = RESULTS / "epochs.csv", choices: bool = False) -> pd.DataFrame:
     """The runs epoch by epoch: one row per (run, epoch), with the fields of `Run` and the columns of `History`.
+
+    choices: as in `results`.
 
     Adversarial runs also have `auroc_bpd NAME` and `auroc_kl NAME` on 2,000 test images of each of two sets, and newer
     ones `averaged auroc_bpd NAME` and so on, of the mean of the weights after each epoch of the second half.
     """
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return _runs_of(pd.read_csv(path, keep_default_na=False, na_values=[""]), choices)
+
+
+def _runs_of(table: pd.DataFrame, choices: bool) -> pd.DataFrame:
+    table = _with_columns(table, RUN_FIELDS)
+    return table if choices else table[table[[*USUAL]].isin(USUAL).all(axis=1)]
+
+
+def _with_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """A table with those fields of `Run` among `names` that it lacks, at their defaults: it is older than they are."""
+    defaults = asdict(Run(""))
+    return table.assign(**{name: defaults[name] for name in names if name in defaults and name not in table})
 
 
 def write_rows(rows: Sequence[dict[str, Any]], path: Path, key: Sequence[str]) -> None:
     """Put rows into a CSV table in place of those that agree with them in the columns `key`; written whole."""
-    table = pd.DataFrame(rows)
+    table = _with_columns(pd.DataFrame(rows), key)
     if path.exists():
-        old = pd.read_csv(path, keep_default_na=False, dtype=str)
+        old = _with_columns(pd.read_csv(path, keep_default_na=False, dtype=str), key).astype(str)
         replaced = set(table[[*key]].astype(str).itertuples(index=False, name=None))
         kept = [row not in replaced for row in old[[*key]].itertuples(index=False, name=None)]
         table = pd.concat([old[kept], table.astype(str).replace("nan", "")], ignore_index=True)
@@ -407,7 +477,7 @@ def reproduce(
             write_rows(rows_of_run, table, [*RUN_FIELDS, "ood", "score"])
             finished += run.epochs
             bar.update(max(0, finished - bar.n))
-    rows = results(table)
+    rows = results(table, choices=True)
     wanted = set(planned)
     return rows[[run in wanted for run in _as_runs(rows)]]
 
@@ -431,16 +501,23 @@ def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[
     made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib"), "commit": _commit()}
     # A set whose test images may have served as negatives cannot also be what was never seen.
     without = [name for name in run.negative_sets if not len(_load(name, root).train)]
-    rows = [asdict(run) | row | made for row in evaluations(vae, run.inlier, root, run.n_test, without)]
+    scored = evaluations(vae, run.inlier, root, run.n_test, without, run.raw_orientation)
+    rows = [asdict(run) | row | made for row in scored]
     by_epoch = [asdict(run) | {k: round(v, 4) for k, v in row.items()} for row in history.rows]
     return rows, by_epoch
 
 
-def _load(name: str, root: str | Path | None, **counts: int) -> ImageData:
-    """A full image set, never its sample in place of it; with root "sample" what comes with the library alone."""
+def _load(name: str, root: str | Path | None, **options: Any) -> ImageData:
+    """A full image set, never its sample in place of it; with root "sample" what comes with the library alone.
+
+    Its source, which goes into tables, names no folder of this machine: what `root` says, $NSVAE_DATA could say.
+    """
     if str(root) == "sample":
-        return load(name, SAMPLES, **counts)
-    return load(name, root, sample=False, **counts)
+        return load(name, SAMPLES, **options)
+    images = load(name, root, sample=False, **options)
+    if root is None:
+        return images
+    return replace(images, source=images.source.replace(f"{readable(Path(root).expanduser())}/", "$NSVAE_DATA/"))
 
 
 def _sha256(images: Tensor) -> str:
@@ -451,10 +528,12 @@ def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) ->
     """ValueError if runs would be trained on other images than runs on as many of the same set in the table."""
     if not table.exists():
         return
-    rows = results(table)
-    for inlier, n_train in dict.fromkeys((run.inlier, run.n_train) for run in planned):
-        there = set(rows.loc[(rows["inlier"] == inlier) & (rows["n_train"] == n_train), "data_sha256"]) - {""}
-        if there and _sha256(_load(inlier, root, n_train=n_train).train) not in there:
+    rows = results(table, choices=True)
+    which = ["inlier", "n_train", "raw_orientation"]
+    for inlier, n_train, raw in dict.fromkeys((run.inlier, run.n_train, run.raw_orientation) for run in planned):
+        same = (rows[which] == [inlier, n_train, raw]).all(axis=1)
+        there = set(rows.loc[same, "data_sha256"]) - {""}
+        if there and _sha256(_load(inlier, root, n_train=n_train, raw_orientation=raw).train) not in there:
             raise ValueError(f"{table} has rows of other {inlier} images; write to another folder, or use those images")
 
 
@@ -472,16 +551,17 @@ def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, floa
     if run.negatives != "adversarial":
         return None
     names = MONITORED[SETS[run.inlier].shape[0]]
-    others = _ood_sets((name for name in names if name != run.inlier), root, N_MONITORED)
+    n = min(N_MONITORED, run.n_test)
+    others = _ood_sets((name for name in names if name != run.inlier), root, n, run.raw_orientation)
     return auroc_monitor(
-        _test_set(run.inlier, root, N_MONITORED).test,
+        _test_set(run.inlier, root, n, run.raw_orientation).test,
         {ood.name: ood.test for ood in others},
         average_from=run.epochs // 2 + 1,
     )
 
 
 def _runs_in(table: Path) -> set[Run]:
-    return set(_as_runs(results(table))) if table.exists() else set()
+    return set(_as_runs(results(table, choices=True))) if table.exists() else set()
 
 
 def _as_runs(rows: pd.DataFrame) -> list[Run]:

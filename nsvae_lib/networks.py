@@ -5,7 +5,7 @@ convolutions. Colour images (C = 3): the DCGAN-style networks of the paper's sec
 
 preset "authors": the authors' networks, widths and initial values. preset "light" (default): the same without the
 256-channel layer at full resolution (grey; that one layer is 90 % of the work) or with half the channels (colour),
-and PyTorch's initial values.
+and PyTorch's initial values. `initialisation` takes the initial values of the one with the widths of the other.
 """
 
 import math
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 PRESETS = ("light", "authors")
 BATCH_NORMS = ("trained", "frozen", "none")
+INITIALISATIONS = ("preset", "pytorch", "authors")
 
 
 class FrozenBatchNorm2d(nn.BatchNorm2d):
@@ -142,17 +143,24 @@ def _require_multiple(shape: Sequence[int], of: int) -> None:
 
 
 def build(
-    shape: tuple[int, int, int], latent_dim: int, preset: str = "light", batch_norm: str = "trained"
+    shape: tuple[int, int, int],
+    latent_dim: int,
+    preset: str = "light",
+    batch_norm: str = "trained",
+    initialisation: str = "preset",
 ) -> tuple[Encoder, Decoder]:
     """The encoder and decoder for images of shape (C, H, W).
 
     Raises:
-        ValueError: unknown preset or batch norm, C other than 1 or 3, H or W not a multiple of 4 (grey) or 8 (colour).
+        ValueError: unknown preset, batch norm or initialisation, C other than 1 or 3, H or W not a multiple of 4 (grey)
+            or 8 (colour).
     """
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
     if batch_norm not in BATCH_NORMS:
         raise ValueError(f"unknown batch norm {batch_norm!r}; known: {', '.join(BATCH_NORMS)}")
+    if initialisation not in INITIALISATIONS:
+        raise ValueError(f"unknown initialisation {initialisation!r}; known: {', '.join(INITIALISATIONS)}")
     if shape[0] not in (1, 3):
         raise ValueError(f"images must have 1 (grey) or 3 (colour) channels, got shape {tuple(shape)}")
     if latent_dim < 1:
@@ -161,7 +169,7 @@ def build(
         encoder, decoder = grey_networks(shape, latent_dim, preset)
     else:
         encoder, decoder = colour_networks(shape, latent_dim, preset, batch_norm)
-    if preset == "authors":
+    if (preset if initialisation == "preset" else initialisation) == "authors":
         for module in (*encoder.modules(), *decoder.modules()):
             initialise_as_authors(module)
     return encoder, decoder

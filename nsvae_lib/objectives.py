@@ -25,6 +25,8 @@ class Losses(NamedTuple):
         encoder's parameters is the encoder step, that for the decoder's parameters the decoder step.
     decoder_terms: what the decoder alone minimises besides, computed when called: after the encoder's step in the
         alternating update, before it in the simultaneous one. None: nothing.
+
+    In the redrawn update `losses` is called a second time, after the encoder's step, for the decoder's.
     """
 
     terms: dict[str, Tensor]

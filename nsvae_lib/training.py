@@ -9,7 +9,7 @@ after the encoder has moved.
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,39 @@ from .vae import VAE, best_device
 CHECKPOINT = "nsvae-training-1"
 STEPS_BETWEEN_CHECKS = 50
 
-# alpha and eps of RMSProp are those of TensorFlow 1, which the authors used; PyTorch's own are 0.99 and 1e-8.
+
+class TensorFlowRMSProp(Optimizer):
+    """RMSProp as in TensorFlow 1, which the authors used.
+
+    The running mean of squared gradients starts at 1, not at 0 as in PyTorch, so that the first steps are small; eps is
+    added under the root. Otherwise it is "rmsprop".
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, alpha: float = 0.9, eps: float = 1e-10):
+        super().__init__(parameters, {"lr": lr, "alpha": alpha, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step for every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if not self.state[p]:
+                    self.state[p]["square_avg"] = torch.ones_like(p)
+                square_avg = self.state[p]["square_avg"].mul_(group["alpha"])
+                square_avg.addcmul_(p.grad, p.grad, value=1 - group["alpha"])
+                p.addcdiv_(p.grad, (square_avg + group["eps"]).sqrt(), value=-group["lr"])
+
+
+# alpha and eps of "rmsprop" are those of TensorFlow 1; "rmsprop-pytorch" has PyTorch's own, 0.99 and 1e-8.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": lambda parameters, lr: torch.optim.RMSprop(parameters, lr=lr, alpha=0.9, eps=1e-10),
+    "rmsprop-pytorch": lambda parameters, lr: torch.optim.RMSprop(parameters, lr=lr),
+    "rmsprop-tensorflow": TensorFlowRMSProp,
     "adam": lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
 }
-UPDATES = ("alternating", "simultaneous")
+UPDATES = ("alternating", "simultaneous", "redrawn")
 
 
 @dataclass
@@ -91,9 +118,11 @@ def fit(
         epochs: passes through the images, counted from the very first, also when a checkpoint is continued.
         batch_size: images per step; the paper: 50.
         lr: learning rate; the paper: 1e-4.
-        optimizer: "rmsprop" (the paper, grey images) or "adam" (colour).
-        update: "alternating", as in the paper, or "simultaneous": what the decoder alone minimises is then computed
-            before the encoder moves. Without such a term (ELBO) the two are the same.
+        optimizer: "rmsprop" (the paper, grey images) or "adam" (colour); "rmsprop-tensorflow" and "rmsprop-pytorch"
+            are the first as these two libraries have it.
+        update: "alternating", as in the paper; "simultaneous": what the decoder alone minimises is computed before the
+            encoder moves; "redrawn": all that the decoder minimises is computed anew after the encoder has moved, from
+            a new z. Without a term for the decoder alone (ELBO) the first two are the same.
         seed: fixes shuffling and sampling.
         device: where to train; default: CUDA, else MPS, else the CPU.
         checkpoint: a file written after each epoch. If it is there already, training goes on from it to exactly the
@@ -174,23 +203,28 @@ def _step(
         opt.zero_grad()
     drawn = None if negatives is None else negatives.draw(x, vae, generator)
     terms, decoder_terms = objective.losses(vae, x, drawn, generator)
-    terms = dict(terms)
-    torch.stack(list(terms.values())).sum().backward()
-    if decoder_terms is None:
+    _backward(terms)
+    if update != "simultaneous":
         optimizers["encoder"].step()
-    else:
-        if update == "alternating":
-            optimizers["encoder"].step()
-        # The encoder is only looked through here: its own gradients are neither wanted nor paid for.
-        vae.encoder.requires_grad_(False)
+    # From here on the encoder is only looked through: its own gradients are neither wanted nor paid for.
+    vae.encoder.requires_grad_(False)
+    if update == "redrawn":
+        optimizers["decoder"].zero_grad()
+        terms, decoder_terms = objective.losses(vae, x, drawn, generator)
+        _backward(terms)
+    if decoder_terms is not None:
         extra = decoder_terms()
-        torch.stack(list(extra.values())).sum().backward()
-        vae.encoder.requires_grad_(True)
-        if update == "simultaneous":
-            optimizers["encoder"].step()
-        terms |= extra
+        _backward(extra)
+        terms = terms | extra
+    vae.encoder.requires_grad_(True)
+    if update == "simultaneous":
+        optimizers["encoder"].step()
     optimizers["decoder"].step()
     return {name: term.detach() for name, term in terms.items()}
+
+
+def _backward(terms: dict[str, Tensor]) -> None:
+    torch.stack(list(terms.values())).sum().backward()
 
 
 def _batches(images: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

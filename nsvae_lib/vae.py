@@ -64,6 +64,7 @@ class VAE(nn.Module):
         seed: int = 0,
         spectral_norm: bool = False,
         batch_norm: str = "trained",
+        initialisation: str = "preset",
     ) -> "VAE":
         """A new, untrained VAE for images of shape (C, H, W).
 
@@ -77,16 +78,18 @@ class VAE(nn.Module):
                 2018), which steadies adversarial training; the paper does so for colour images.
             batch_norm: of colour networks; grey ones have none. "trained": as usual; "frozen": its statistics stay
                 at 0 and 1, as in the authors' code; "none": left out, as they do for adversarial training.
+            initialisation: whose initial parameters: the "preset"'s, "pytorch" or "authors" (see `networks`).
 
         Raises:
-            ValueError: unknown noise model, preset or batch norm, a shape that the networks cannot take.
+            ValueError: unknown noise model, preset, batch norm or initialisation, or a shape that the networks cannot
+                take.
         """
         channels, height, width = shape
         if latent_dim is None:
             latent_dim = DEFAULT_LATENT_DIM.get(channels, 10)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder, decoder = build((channels, height, width), latent_dim, preset, batch_norm)
+            encoder, decoder = build((channels, height, width), latent_dim, preset, batch_norm, initialisation)
             if spectral_norm:
                 for module in encoder.modules():
                     if isinstance(module, nn.Conv2d):

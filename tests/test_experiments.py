@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from threading import Thread
 
 import pandas as pd
@@ -25,8 +26,10 @@ from nsvae_lib import (
     experiments,
 )
 from nsvae_lib.checkpoints import read_safetensors
+from nsvae_lib.data import load
 from nsvae_lib.experiments import EXPERIMENTS, RUN_FIELDS, Run, reproduce, runs, write_rows
 from nsvae_lib.training import CHECKPOINT
+from tests.conftest import idx
 
 SMALL = {"n_train": 60, "epochs": 2, "n_test": 30}
 
@@ -53,6 +56,50 @@ def test_names_of_runs_differ_and_are_file_names(experiment):
     names = {run.name for run in planned}
     assert len(names) == len(set(planned))
     assert not any("/" in name or " " in name for name in names)
+
+
+def test_choices_differ_from_the_librarys_in_one_field_each():
+    usual = {run for run in EXPERIMENTS["choices"] if run in map(_as_the_library, EXPERIMENTS["choices"])}
+    for run in set(EXPERIMENTS["choices"]) - usual:
+        assert _as_the_library(run) in usual
+        assert sum(getattr(run, name) not in values for name, values in experiments.USUAL.items()) == 1
+
+
+def _as_the_library(run):
+    return replace(run, **{name: values[0] for name, values in experiments.USUAL.items()})
+
+
+@pytest.mark.parametrize(
+    ("choice", "built"),
+    [
+        ({"latent_dim": 3}, lambda vae: vae.latent_dim == 3),
+        ({}, lambda vae: vae.latent_dim == 10),
+        ({"initialisation": "authors"}, lambda vae: vae.encoder.features[4].weight.std() > 0.1),
+        ({}, lambda vae: vae.encoder.features[4].weight.std() < 0.1),
+    ],
+    ids=str,
+)
+def test_fields_of_a_run_reach_the_model(root, tmp_path, choice, built):
+    vae, _ = experiments.train(Run("MNIST", n_train=50, epochs=1, **choice), root, tmp_path, progress=False)
+    assert built(vae)
+
+
+def test_letters_are_as_a_run_says_wherever_it_needs_them(root, tmp_path):
+    letters = tmp_path / "EMNIST" / "raw"
+    x = load("MNIST", sample=True, n_train=60, n_test=30)
+    for part, images in (("train", x.train), ("test", x.test)):
+        idx(letters / f"emnist-letters-{part}-images-idx3-ubyte", images)
+    shutil.copytree(root / "FashionMNIST", tmp_path / "FashionMNIST")
+    for raw in (False, True):
+        for negatives, inlier in (("EMNIST-Letters", "FashionMNIST"), ("none", "EMNIST-Letters")):
+            run = Run(inlier, negatives=negatives, raw_orientation=raw, n_train=60, epochs=1, n_test=30)
+            (row, *_), _ = experiments.carry_out(run, tmp_path, tmp_path / "work")
+            sources = [row[name] for name in ("data", "inlier_source", "ood_source")]
+            of_letters = [source for source in sources if source.startswith("EMNIST-Letters, $NSVAE_DATA/EMNIST/raw, ")]
+            assert of_letters and all((", transposed:" in source) == raw for source in of_letters)
+            if negatives != "none":
+                expected = FromImages(x.train if raw else x.train.transpose(2, 3))
+                assert row["negative_data"] == repr(expected)
 
 
 def test_unknown_experiment_lists_the_known():
@@ -274,6 +321,22 @@ def test_rows_replace_those_of_the_same_key_and_new_columns_are_added(tmp_path):
     assert table["more"].isna().tolist() == [True, False]
 
 
+def test_tables_from_before_a_field_existed(tmp_path):
+    path = tmp_path / "runs.csv"
+    run = asdict(Run("MNIST")) | {"ood": "KMNIST", "score": "kl", "auroc": 0.5, "data_sha256": "", "commit": ""}
+    older = {name: value for name, value in run.items() if name not in experiments.USUAL or name == "optimizer"}
+    write_rows([older], path, ["inlier", "ood", "score"])
+    assert set(experiments.USUAL) - set(pd.read_csv(path)) == set(experiments.USUAL) - {"optimizer"}
+    assert experiments._as_runs(experiments.results(path)) == [Run("MNIST")]
+
+    key = [*RUN_FIELDS, "ood", "score"]
+    write_rows([run | {"auroc": 0.6}, run | {"latent_dim": 2, "auroc": 0.7}], path, key)
+    write_rows([older | {"auroc": 0.8}], path, key)
+    table = experiments.results(path, choices=True).set_index("latent_dim")
+    assert table["auroc"].to_dict() == {2: 0.7, 0: 0.8}
+    assert experiments.results(path)["auroc"].tolist() == [0.8]
+
+
 def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     write_rows([{"a": 1}], path, ["a"])
@@ -290,13 +353,29 @@ def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
 
 
 def test_the_tables_in_the_package_are_sound():
-    table = experiments.results()
+    table = experiments.results(choices=True)
+    for column in ("data", "negative_data", "inlier_source", "ood_source"):
+        # Folders of one machine say nothing on another.
+        assert not table[column].str.contains(r"(?:^|[ '])[~/]", regex=True).any()
     assert table["auroc"].between(0, 1).all() and (table["inlier"] != table["ood"]).all()
     assert not table.duplicated([*RUN_FIELDS, "ood", "score"]).any()
-    assert not experiments.epochs().duplicated([*RUN_FIELDS, "epoch"]).any()
+    assert not experiments.epochs(choices=True).duplicated([*RUN_FIELDS, "epoch"]).any()
 
 
 # --- command ---------------------------------------------------------------------------------------
+
+
+def test_what_a_command_leaves_out_is_as_the_runs_have_it(monkeypatch, tmp_path):
+    planned = []
+    monkeypatch.setattr(
+        experiments, "reproduce", lambda *arguments, **_: planned.extend(arguments[0]) or pd.DataFrame()
+    )
+    arguments = ["reproduce", "choices-preset", "--n-train", "50", "--epochs", "1"]
+    for more in ([], ["--preset", "light", "--lr", "0.5"]):
+        assert CliRunner().invoke(cli.app, [*arguments, *more]).exit_code == 0
+    listed, set_by_hand = set(planned[:6]), set(planned[6:])
+    assert listed == set(runs("choices-preset", n_train=50, epochs=1))
+    assert {(run.preset, run.lr) for run in set_by_hand} == {("light", 0.5)}
 
 
 def test_reproduce_command(carried_out, root, tmp_path):

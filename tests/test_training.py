@@ -76,6 +76,42 @@ class WithDecoderTerm:
         return Losses(terms, lambda: {"adversarial": kl_divergence(vae.encode(generated), vae.prior).mean()})
 
 
+def test_a_redrawn_update_sees_the_moved_encoder_and_a_new_z(tiny_images):
+    images, lr = tiny_images[:8], 1e-3
+    start = VAE.for_images((1, 12, 12), latent_dim=3)
+    ours, by_hand = deepcopy(start), deepcopy(start)
+    options = {"epochs": 1, "batch_size": 8, "lr": lr, "device": "cpu", "progress": False}
+    history = fit(ours, images, WithDecoderTerm(), update="redrawn", **options)
+
+    by_hand.to(memory_format=torch.channels_last).train()
+    generator = _epoch_generator(0, 1, torch.device("cpu"))
+    (x,) = _batches(images, 8, generator)
+    for part in (by_hand.encoder, by_hand.decoder):
+        terms, decoder_terms = WithDecoderTerm().losses(by_hand, x, None, generator)
+        if part is by_hand.decoder:
+            terms = terms | decoder_terms()
+        gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(part.parameters()))
+        for p, g in zip(part.parameters(), gradients, strict=True):
+            p.grad = g
+        OPTIMIZERS["rmsprop"](part.parameters(), lr).step()
+    for one, other in zip(parameters(ours), parameters(by_hand), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert history["loss"] == [pytest.approx(sum(terms.values()).item(), rel=1e-5)]
+
+
+def test_rmsprop_as_in_tensorflow():
+    p = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = OPTIMIZERS["rmsprop-tensorflow"]([p], 0.1)
+    gradient = torch.tensor([3.0, 0.0])
+    expected, mean_square = p.detach().clone(), torch.ones(2)
+    for _ in range(3):
+        p.grad = gradient
+        optimizer.step()
+        mean_square = 0.9 * mean_square + 0.1 * gradient**2
+        expected -= 0.1 * gradient / (mean_square + 1e-10).sqrt()
+    assert torch.allclose(p, expected)
+
+
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 def test_decoder_terms_move_the_decoder_alone_and_see_the_encoder_at_the_right_time(tiny_images, update):
     images, lr = tiny_images[:8], 1e-3
@@ -240,7 +276,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tiny_images):
         ({"batch_size": 0}, "epochs and batch_size must be at least 1"),
         ({"lr": 0.0}, "lr must be a positive number"),
         ({"lr": float("nan")}, "lr must be a positive number"),
-        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; known: rmsprop, adam"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; known: rmsprop, rmsprop-pytorch, "),
         ({"update": "both"}, "unknown update 'both'"),
     ],
 )

@@ -60,6 +60,23 @@ def test_unknown_batch_norm_lists_the_known():
         VAE.for_images(COLOUR, batch_norm="layer")
 
 
+def test_unknown_initialisation_lists_the_known():
+    with pytest.raises(ValueError, match="unknown initialisation 'zero'; known: preset, pytorch, authors"):
+        VAE.for_images(GREY, initialisation="zero")
+
+
+def test_initialisation_goes_with_any_preset():
+    def spread(**options):
+        return VAE.for_images(GREY, **options).encoder.features[4].weight.std().item()
+
+    theirs = 0.02**0.5
+    assert spread(initialisation="authors") == pytest.approx(theirs, rel=0.05)
+    assert spread(preset="authors") == spread(preset="authors", initialisation="authors")
+    assert spread(preset="authors") == pytest.approx(theirs, rel=0.05)
+    assert spread() == spread(initialisation="pytorch") < theirs / 2
+    assert spread(preset="authors", initialisation="pytorch") < theirs / 2
+
+
 def test_parameter_counts():
     count = {p: sum(t.numel() for t in VAE.for_images(GREY, preset=p).parameters()) for p in ("light", "authors")}
     assert count == {"light": 302_645, "authors": 513_301}
