@@ -45,7 +45,7 @@ def summary(doctree: nodes.document) -> str:
 
 def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Give a page its description and its card, and every page its foot."""
-    context["theme_extra_footer"] = foot(app, context)
+    context["theme_extra_footer"] = foot(app, page)
     if doctree is None:
         return
     if context["title"] == context["docstitle"]:
@@ -67,9 +67,10 @@ def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
     )
 
 
-def foot(app: Sphinx, context: dict[str, Any]) -> str:
+def foot(app: Sphinx, page: str) -> str:
     """Version, how to cite, and the licences."""
-    cite = f'<a href="{context["pathto"]("book/appendix_references")}#how-to-cite">How to cite</a>'
+    references = app.builder.get_relative_uri(page, "book/appendix_references")
+    cite = f'<a href="{references}#how-to-cite">How to cite</a>'
     licence = '<a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>'
     return f"<p>{app.config.release}. {cite}. Text and figures: {licence}. Code: MIT.</p>"
 
