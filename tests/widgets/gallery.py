@@ -1,13 +1,16 @@
 """Every widget once, as a notebook shows it, and what its tests do with it on a page."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import nbformat
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import nsvae_lib as ns
 from nsvae_lib import widgets
+from nsvae_lib.widgets import modules
 from nsvae_lib.widgets.base import Widget
 from tools import notebooks
 
@@ -24,7 +27,42 @@ def drawing_board() -> Widget:
     return widgets.Draw.from_vaes(vaes, sets["FashionMNIST"][:300], pictures)
 
 
-GALLERY: dict[str, Callable[[], Widget]] = {"draw": drawing_board, "latent_explorer": explorer}
+def thresholds() -> Widget:
+    sets = {name: ns.load(name, sample=True).test[:300] for name in ("FashionMNIST", "MNIST")}
+    sets["Glyphs"] = ns.load("Glyphs", n_train=0, n_test=300).test
+    scores = {}
+    for inliers in ("FashionMNIST", "MNIST"):
+        vae = ns.pretrained(inliers, "bernoulli", device="cpu")
+        names = [inliers, *(name for name in sets if name != inliers)]
+        scores[inliers] = {name: ns.score(vae, sets[name]) for name in names}
+    return widgets.ROC.from_scores(scores)
+
+
+def sandwich() -> Widget:
+    model = ns.LinearGaussian(torch.ones(1, 1), torch.zeros(1), sigma=0.6)
+    return widgets.Bounds.from_model(model, 1.5, torch.distributions.Normal(0.4, 0.8))
+
+
+# A run that was stopped half-way through its fourth epoch.
+_COLUMNS = ("epoch", "loss", "reconstruction", "kl", "seconds", "auroc_kl MNIST")
+_ROWS = [
+    (1, 341.25, 336.25, 5.0, 2.0, float("nan")),
+    (2, 290.5, 279.75, 10.75, 2.0, 0.25),
+    (3, 268.0, 255.0, 13.0, 2.0, 0.375),
+    (3.5, 261.5, 248.0, 13.5, 1.0, 0.4375),
+]
+HISTORY = ns.History([dict(zip(_COLUMNS, row, strict=True)) for row in _ROWS])
+
+
+GALLERY: dict[str, Callable[[], Widget]] = {
+    "bounds": sandwich,
+    "draw": drawing_board,
+    "kl_geometry": widgets.KLGeometry,
+    "latent_explorer": explorer,
+    "pixel_cost": widgets.PixelCost,
+    "roc": thresholds,
+    "training": lambda: widgets.Training.from_history(HISTORY),
+}
 
 
 def page_of(widget: Widget) -> nbformat.NotebookNode:
@@ -58,12 +96,46 @@ class Tab:
             self.outside.append(address)
 
 
-def numbers(tab: Tab) -> dict[str, float]:
+class Bench:
+    """A widget alone on an empty page, with a model in the place of a kernel's: what the one sets, the other sees."""
+
+    MOUNT = """({ widget, state }) => {
+        const target = new EventTarget();
+        window.model = {
+            get: (name) => state[name],
+            set(name, value) { state[name] = value; target.dispatchEvent(new Event(`change:${name}`)); },
+            save_changes() {},
+            on: (event, callback) => target.addEventListener(event, callback),
+            off: (event, callback) => target.removeEventListener(event, callback),
+        };
+        nsvae[widget].render({ model: window.model, el: document.body });
+    }"""
+
+    def __init__(self, browser, widget: Widget) -> None:
+        self.page = browser.new_page()
+        self.figure = self.page.locator("body")
+        for name in modules.needed(widget.script):
+            self.page.add_script_tag(content=modules.script(name))
+        self.page.evaluate(self.MOUNT, widget.description())
+        settled(self)
+
+    def set(self, **values: Any) -> None:
+        """What a kernel does when it sets traits."""
+        for name, value in values.items():
+            self.page.evaluate("([name, value]) => model.set(name, value)", [name, value])
+        settled(self)
+
+    def get(self, name: str) -> Any:
+        """What a kernel sees of a trait."""
+        return self.page.evaluate("name => model.get(name)", name)
+
+
+def numbers(tab: Tab | Bench) -> dict[str, float]:
     """The readouts of a widget, by their labels."""
     rows = tab.figure.locator(".ns-readouts > div").all()
     texts = [(row.locator("dt").inner_text(), row.locator("dd").inner_text()) for row in rows]
     return {label: float(text.split()[0].replace("−", "-")) for label, text in texts}
 
 
-def settled(tab: Tab) -> None:
+def settled(tab: Tab | Bench) -> None:
     tab.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
