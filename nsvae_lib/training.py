@@ -70,7 +70,8 @@ class History:
     """What happened in training: one row per epoch.
 
     Each row has `epoch` (from 1), the loss terms and their sum `loss` (means over the epoch, nats per image),
-    `seconds` and `images_per_second`. `history["kl"]` is one column as a list.
+    `seconds` and `images_per_second`. `history["kl"]` is one column as a list. Where `on_step` stopped training within
+    an epoch, the last row is about the steps since the last whole one, and its `epoch` is a fraction such as 2.4.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -107,6 +108,7 @@ def fit(
     checkpoint: str | Path | None = None,
     progress: bool = True,
     callback: Callable[[VAE, dict[str, float]], None] | None = None,
+    on_step: Callable[[float, dict[str, Tensor]], bool | None] | None = None,
 ) -> History:
     """Train `vae` in place. The same arguments give the same parameters, on a CPU bit for bit.
 
@@ -129,6 +131,9 @@ def fit(
             parameters that an uninterrupted run would have reached.
         progress: show a progress bar.
         callback: called after each epoch with the model and the epoch's row; what it adds to the row is kept.
+        on_step: called after each step with the epochs done, such as 2.4, and the step's loss terms. If it answers
+            True, training ends there, after one more call of `callback`; see `History` for the row. A checkpoint keeps
+            whole epochs only, so the same call, made again, goes on from the last of them.
 
     Returns:
         The history, one row per epoch.
@@ -171,20 +176,27 @@ def fit(
             terms: list[dict[str, Tensor]] = []
             for x in _batches(images, batch_size, generator):
                 terms.append(_step(vae, objective, x, negatives, optimizers, update, generator))
-                if len(terms) % STEPS_BETWEEN_CHECKS == 0 or len(terms) == steps:
+                place = epoch - 1 + len(terms) / steps
+                stopped = on_step is not None and bool(on_step(place, terms[-1]))
+                if stopped or len(terms) % STEPS_BETWEEN_CHECKS == 0 or len(terms) == steps:
                     _check_finite(terms, epoch)
                     bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
                     bar.set_postfix({k: f"{v:.1f}" for k, v in terms[-1].items()}, refresh=False)
                 bar.update()
-            row = {"epoch": epoch} | _means(terms)
+                if stopped:
+                    break
+            whole = len(terms) == steps
+            row = {"epoch": epoch if whole else place} | _means(terms)
             row["seconds"] = time.perf_counter() - start
-            row["images_per_second"] = len(images) / row["seconds"]
+            row["images_per_second"] = min(len(terms) * batch_size, len(images)) / row["seconds"]
             if callback is not None:
                 callback(vae, row)
                 vae.train()
             history.rows.append(row)
-            if checkpoint is not None:
+            if checkpoint is not None and whole:
                 _save(checkpoint, vae, optimizers, run, history)
+            if stopped:
+                break
     vae.eval()
     return history
 

@@ -308,6 +308,38 @@ def test_callback_can_add_to_the_row(tiny_images):
     assert history["extra"] == [2, 4]
 
 
+def test_on_step_stops_training_within_an_epoch_and_a_checkpoint_goes_on(tiny_images, tmp_path):
+    seen = []
+
+    def stop_in_the_third_epoch(epoch, terms):
+        seen.append((epoch, sum(terms.values()).item()))
+        return epoch >= 2.4
+
+    whole, stopped = (VAE.for_images((1, 12, 12), latent_dim=3) for _ in range(2))
+    options = {"epochs": 4, "batch_size": 10, "device": "cpu", "progress": False}
+    expected = fit(whole, tiny_images, **options)
+    path = tmp_path / "run.safetensors"
+    history = fit(stopped, tiny_images, **options, checkpoint=path, on_step=stop_in_the_third_epoch)
+    steps = [epoch for epoch, _ in seen]
+    assert steps == pytest.approx([step / 8 for step in range(1, 21)])
+    assert history["epoch"] == [1, 2, 2.5]
+    assert history["loss"][:2] == expected["loss"][:2]
+    assert history["loss"][2] == pytest.approx(sum(loss for _, loss in seen[16:]) / 4)
+    assert not stopped.training
+    again = VAE.for_images((1, 12, 12), latent_dim=3)
+    assert fit(again, tiny_images, **options, checkpoint=path)["loss"] == expected["loss"]
+    assert same(whole, again)
+
+
+def test_a_run_stopped_after_an_epoch_is_the_shorter_run(tiny_images):
+    short, stopped = (VAE.for_images((1, 12, 12), latent_dim=3) for _ in range(2))
+    options = {"device": "cpu", "progress": False}
+    expected = fit(short, tiny_images, epochs=2, **options)
+    history = fit(stopped, tiny_images, epochs=5, on_step=lambda epoch, terms: epoch == 2, **options)
+    assert history["epoch"] == [1, 2] and history["loss"] == expected["loss"]
+    assert same(short, stopped)
+
+
 def test_progress_bar(tiny_images, capsys):
     fit(VAE.for_images((1, 12, 12), latent_dim=3), tiny_images, epochs=2, batch_size=10, device="cpu")
     shown = capsys.readouterr().err
