@@ -5,11 +5,20 @@ from copy import deepcopy
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
+from torch.utils.flop_counter import FlopCounterMode
 
 from nsvae_lib.bounds import draw_latents, eubo, log_weights
 from nsvae_lib.evaluation import auroc, auroc_monitor
-from nsvae_lib.negatives import FromImages, UniformNoise
-from nsvae_lib.objectives import ELBO, Adversarial, NegativePrior, UpperBound, negative_prior, prior_distance
+from nsvae_lib.negatives import FromImages, Negatives, UniformNoise
+from nsvae_lib.objectives import (
+    ELBO,
+    Adversarial,
+    NegativePrior,
+    Objective,
+    UpperBound,
+    negative_prior,
+    prior_distance,
+)
 from nsvae_lib.scores import score
 from nsvae_lib.training import fit
 from nsvae_lib.vae import VAE
@@ -170,3 +179,30 @@ def test_adversarial_and_upper_bound_train(tiny_images):
         history = fit(vae, tiny_images, objective, negatives, epochs=4, lr=1e-3, device="cpu", progress=False)
         assert history["reconstruction"][-1] < history["reconstruction"][0]
         assert set(history.rows[0]) >= {"loss", "reconstruction", "kl", "seconds"}
+
+
+def test_a_step_makes_no_pass_that_it_does_not_need(tiny_vae, x):
+    def forward_and_backward(part, inputs, learns: bool) -> int:
+        part.requires_grad_(learns)
+        with FlopCounterMode(display=False) as counter:
+            outputs = part(inputs)
+            sum(o.sum() for o in (outputs if isinstance(outputs, tuple) else (outputs,))).backward()
+        part.requires_grad_(True)
+        return counter.get_total_flops()
+
+    z = torch.randn(6, 3)
+    encoder = forward_and_backward(tiny_vae.encoder, x, learns=True)
+    looked_through = forward_and_backward(tiny_vae.encoder, x.clone().requires_grad_(), learns=False)
+    decoder = forward_and_backward(tiny_vae.decoder, z.clone().requires_grad_(), learns=True)  # back to the encoder
+    generator_alone = forward_and_backward(tiny_vae.decoder, z, learns=True)
+
+    def step(objective: Objective, source: Negatives | None = None) -> int:
+        with FlopCounterMode(display=False) as counter:
+            fit(tiny_vae, x, objective, source, epochs=1, device="cpu", progress=False)  # 6 images: one step
+        return counter.get_total_flops()
+
+    elbo = encoder + decoder
+    assert step(ELBO()) == elbo
+    assert step(NegativePrior(), UniformNoise()) == elbo + encoder
+    assert step(UpperBound(3), UniformNoise()) == elbo + encoder + 3 * decoder
+    assert step(Adversarial()) == elbo + encoder + looked_through + generator_alone
