@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,7 +93,7 @@ def auroc_monitor(
 
     def areas(vae: VAE) -> dict[str, float]:
         inlier_scores = score(vae, inlier, which)
-        found = {}
+        found: dict[str, float] = {}
         for name, images in ood.items():
             ood_scores = score(vae, images, which)
             found |= {f"auroc_{s} {name}": auroc(inlier_scores[s], ood_scores[s]) for s in which}
@@ -108,7 +109,7 @@ def auroc_monitor(
         of_average = dict.fromkeys(found, math.nan)
         if averaged is not None:
             averaged.update_parameters(vae)
-            of_average = areas(averaged.module)
+            of_average = areas(cast(VAE, averaged.module))
         row |= {f"averaged {name}": area for name, area in of_average.items()}
 
     return record
