@@ -1,20 +1,123 @@
 """The `nsvae` command."""
 
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import torch
 import typer
+from torch import Tensor
 
-from . import experiments, report, zoo
+from . import detector, evaluation, experiments, noise, plots, report, training, zoo
+from .checkpoints import write_whole
+from .data import ImageData, canonical_name, load
+from .files import SETS
+from .folders import fit_shape, read_pictures, thumbnails
+from .negatives import FromImages
+from .objectives import ELBO, Adversarial, NegativePrior
+from .vae import VAE
 
 app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False)
 
 Root = Annotated[Path | None, typer.Option(help="Folder with the image sets; default: $NSVAE_DATA.")]
+Force = Annotated[bool, typer.Option(help="Replace files that are there already.")]
+Model = Annotated[Path, typer.Argument(help="A file that nsvae train made.")]
+FalseAlarms = Annotated[float, typer.Option(help="Share of unsuspicious pictures that may be flagged, 0 to 1.")]
+
+# Pictures that `train` sees unless told how many epochs: one to four minutes of two CPU cores for grey ones.
+TRAINING_PICTURES = 60_000
+# Shift of the negative prior, optimizer, and what else adversarial models need, by number of channels: the paper's.
+BY_CHANNELS = {
+    1: {"shift": 8.0, "optimizer": "rmsprop", "adversarial": {}},
+    3: {"shift": 25.0, "optimizer": "adam", "adversarial": {"spectral_norm": True, "batch_norm": "none"}},
+}
 
 
 @app.callback()
 def main() -> None:
-    """Negative sampling in variational autoencoders."""
+    """Negative sampling in variational autoencoders.
+
+    For your own images: train, score, evaluate. The others make the book's models and tables.
+    """
+    warnings.showwarning = lambda message, *_: typer.echo(f"note: {message}", err=True)
+
+
+@app.command()
+def train(
+    source: Annotated[str, typer.Argument(help="A folder of pictures of the usual kind, or the name of an image set.")],
+    out: Annotated[Path | None, typer.Option(help="The model's file. Default: NAME.safetensors, here.")] = None,
+    negatives: Annotated[
+        str,
+        typer.Option(
+            help="What the model learns to push away: adversarial (its own pictures), none, or pictures of another "
+            "kind: a folder or the name of an image set. Several with + between."
+        ),
+    ] = "adversarial",
+    noise_model: Annotated[
+        str, typer.Option("--noise", help=f"How pixels scatter: {', '.join(noise.NOISE_MODELS)}.")
+    ] = "bernoulli",
+    shift: Annotated[
+        float | None, typer.Option(help="Of the negative prior. Default: 8 for grey, 25 for colour.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Height and width. Default: 28 for grey, 32 for colour.")] = None,
+    colour: Annotated[
+        bool | None, typer.Option("--colour/--grey", help="Default: grey if nine in ten of the pictures are.")
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="Share of the pictures that tell what is usual, 0 to 1.")] = 0.2,
+    epochs: Annotated[
+        int | None, typer.Option(help=f"Passes through the pictures. Default: {TRAINING_PICTURES:,} in all.")
+    ] = None,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Fixes everything that is random.")] = 0,
+    root: Root = None,
+    force: Force = False,
+) -> None:
+    """Train a detector on a folder of pictures. Interrupted, the same command goes on from the last whole epoch.
+
+    Examples: nsvae train holiday-photos
+
+    nsvae train scans --negatives Glyphs --out scans.safetensors
+    """
+    with _clear_errors():
+        out = out or Path(f"{_name(source)}.safetensors")
+        _check_free(force, out)
+        VAE.for_images((3 if colour else 1, size or 32, size or 32), noise_model)  # a mistake is found before reading
+        images = _images(source, root, size=size, colour=colour, held_out=held_out)
+        settings = BY_CHANNELS[images.shape[0]]
+        shift = settings["shift"] if shift is None else shift
+        model = settings["adversarial"] if negatives == "adversarial" else {}
+        vae = VAE.for_images(images.shape, noise_model, seed=seed, **model)
+        objective, drawn = ELBO(), None
+        if negatives == "adversarial":
+            objective = Adversarial(shift)
+        elif negatives != "none":
+            objective = NegativePrior(shift)
+            drawn = FromImages(*(_pictures(name, images.shape, root, "train")[0] for name in negatives.split("+")))
+        if epochs is None:
+            epochs = min(100, max(3, math.ceil(TRAINING_PICTURES / len(images.train))))
+        typer.echo(images.source)
+        typer.echo(f"{vae}, negatives {negatives}, {epochs} epochs")
+        lowest = 2 / (len(images.test) + 1)  # two scores, each at half the rate
+        typer.echo(f"{len(images.test):,} pictures held out: enough for false-alarm rates down to {lowest:.2%}")
+        checkpoint = out.with_name(f".{out.name}.checkpoint")
+        options = {"epochs": epochs, "lr": lr, "optimizer": settings["optimizer"], "seed": seed}
+        try:
+            history = training.fit(vae, images, objective, drawn, **options, checkpoint=checkpoint)
+        except KeyboardInterrupt as stop:
+            typer.echo(f"\nstopped; the same command goes on from {checkpoint}", err=True)
+            raise typer.Exit(130) from stop
+        seen = torch.cat([images.train, *(drawn.sets if drawn else ())])
+        made = detector.Detector.calibrate(vae, images.test, seen)
+        options |= {"epochs": len(history.rows), "seconds": round(sum(history["seconds"]))}
+        facts = {"source": images.source, "negatives": negatives, "objective": repr(objective)}
+        made.save(out, **facts, **options, date=date.today().isoformat())
+        checkpoint.unlink()
+        typer.echo(f"wrote {out} after {options['seconds']} s of training")
 
 
 @app.command()
@@ -141,3 +244,146 @@ def write_report(
             raise typer.BadParameter(str(error)) from error
         typer.echo(f"wrote {file}")
     typer.echo(f"{said}\n{report.summary(card).to_string()}")
+
+
+@app.command()
+def score(
+    model: Model,
+    source: Annotated[str, typer.Argument(help="A folder of pictures to judge, or the name of an image set.")],
+    out: Annotated[Path | None, typer.Option(help="The table. Default: NAME.csv, here.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="The contact sheet. Default: beside the table, .png.")] = None,
+    false_alarms: FalseAlarms = 0.05,
+    by: Annotated[str, typer.Option(help=f"What decides: {', '.join(detector.CRITERIA)}.")] = "either",
+    top: Annotated[int, typer.Option(help="Pictures on the contact sheet.")] = 48,
+    root: Root = None,
+    force: Force = False,
+) -> None:
+    """Score pictures with a trained detector: a table of all, the most suspicious first, and a contact sheet of those.
+
+    Columns: path; bpd (bits per dimension); kl (nats); percentile (how many of 100 held-out pictures of the usual kind
+    score lower); excess (how far it lies above them, in standard deviations); verdict (flagged or passed).
+
+    Example: nsvae score holiday-photos.safetensors incoming --false-alarms 0.01
+    """
+    with _clear_errors():
+        out = out or Path(f"{_name(source)}.csv")
+        sheet = sheet or out.with_suffix(".png")
+        _check_free(force, out, sheet)
+        judge = detector.Detector.load(model)
+        judge.thresholds(false_alarms, by)  # a rate that the model cannot keep is found before any work
+        images, paths = _pictures(source, judge.vae.shape, root)
+        table = judge.judge(images, false_alarms, by)
+        table.insert(0, "path", paths)
+        table = table.sort_values(["percentile", "excess"], ascending=False)
+        first = table.head(max(1, top))
+        shown = images[first.index.to_numpy()] if _is_set(source) else thumbnails(source, first["path"])
+        figure = plots.contact_sheet(shown, first)
+        verdict = table.pop("flagged").map({True: "flagged", False: "passed"})
+        with write_whole(out) as temporary:
+            table.assign(verdict=verdict).to_csv(temporary, index=False, float_format="%.6g")
+        with write_whole(sheet) as temporary:
+            figure.savefig(temporary, format="png", dpi=150)
+        flagged, seen = int((verdict == "flagged").sum()), int(judge.has_seen(images).sum())
+        typer.echo(f"{len(table):,} pictures, {flagged:,} flagged at a false-alarm rate of {false_alarms:.2%}")
+        if seen:
+            typer.echo(f"note: the model was trained on {seen:,} of them; these score too low to be compared", err=True)
+        typer.echo(f"wrote {out} and {sheet}")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    inlier: Annotated[str, typer.Argument(help="Pictures of the usual kind: a folder, or the name of an image set.")],
+    ood: Annotated[str, typer.Argument(help="Pictures of another kind: a folder, or the name of an image set.")],
+    false_alarms: FalseAlarms = 0.05,
+    by: Annotated[str, typer.Option(help=f"What decides: {', '.join(detector.CRITERIA)}.")] = "either",
+    root: Root = None,
+) -> None:
+    """Tell how well a detector separates two kinds of pictures. Pictures that it was trained on are left out.
+
+    AUROC: the chance that a picture of the other kind scores higher, with its 95 % interval. AUPR: average precision.
+    FPR95: share of the usual kind that is flagged at the threshold that finds 95 % of the other.
+
+    Example: nsvae evaluate holiday-photos.safetensors holiday-photos screenshots
+    """
+    with _clear_errors():
+        judge = detector.Detector.load(model)
+        judge.thresholds(false_alarms, by)
+        tables = []
+        for source in (inlier, ood):
+            images, _ = _pictures(source, judge.vae.shape, root)
+            new = images[~judge.has_seen(images)]
+            left_out = f", {len(images) - len(new):,} left out, since the model was trained on them"
+            if not len(new):
+                raise ValueError(f"the model was trained on all pictures in {source}: give it others")
+            typer.echo(f"{source}: {len(new):,} pictures{left_out if len(new) < len(images) else ''}")
+            tables.append(judge.judge(new, false_alarms, by))
+        typer.echo("score  AUROC   95 % interval   AUPR    FPR95")
+        for name in detector.SCORES:
+            found = evaluation.evaluate(*(table[name] for table in tables))
+            low, high = found.auroc_interval
+            typer.echo(f"{name:5s}  {found.auroc:.3f}  {low:.3f} to {high:.3f}  {found.aupr:.3f}  {found.fpr95:.3f}")
+        shares = [table["flagged"].mean() for table in tables]
+        typer.echo(f"flagged by {by}: {shares[0]:.1%} of {inlier}, {shares[1]:.1%} of {ood}")
+
+
+def _is_set(source: str) -> bool:
+    """Whether this is the name of an image set; anything else is a folder, also ./MNIST."""
+    try:
+        return bool(canonical_name(source))
+    except ValueError:
+        return False
+
+
+def _name(source: str) -> str:
+    """What to call files made from a source."""
+    return canonical_name(source) if _is_set(source) else Path(source).expanduser().resolve().name
+
+
+def _check_source(source: str) -> None:
+    if not _is_set(source) and not Path(source).exists():
+        raise FileNotFoundError(f"{source} is neither a folder nor an image set; the sets are {', '.join(SETS)}")
+
+
+def _images(source: str, root: Path | None, **options: Any) -> ImageData:
+    """Both parts of a folder or a set; the options are those of a folder."""
+    _check_source(source)
+    if not _is_set(source):
+        return ImageData.from_folder(source, progress=True, **options)
+    if options["size"] is not None or options["colour"] is not None:
+        raise ValueError(f"--size and --colour are for folders; {source} has a size of its own")
+    return load(source, root)
+
+
+def _pictures(
+    source: str, shape: tuple[int, int, int], root: Path | None, part: str = "test"
+) -> tuple[Tensor, Sequence[str]]:
+    """All pictures of a folder, or a part of a set, in the given shape, and what to call them."""
+    _check_source(source)
+    if _is_set(source):
+        images = fit_shape(getattr(load(source, root), part), shape)
+        return images, [f"{canonical_name(source)}/{i}" for i in range(len(images))]
+    found = read_pictures(source, shape, progress=True)
+    return found.images, found.paths
+
+
+def _check_free(force: bool, *files: Path) -> None:
+    """That these files can be written, and would not replace others."""
+    for file in files:
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder; expected the name of a file to write")
+        if file.exists() and not force:
+            raise FileExistsError(f"{file} is there already: choose another name, or replace it with --force")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(file.parent, os.W_OK):
+            raise PermissionError(f"cannot write {file}: its folder is write-protected")
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """A message instead of a traceback. Exit code 2: what was asked for cannot be done; 1: it went wrong on the way."""
+    try:
+        yield
+    except (OSError, ValueError, FloatingPointError) as error:
+        typer.echo(f"nsvae: {error}", err=True)
+        raise typer.Exit(1 if isinstance(error, FloatingPointError) else 2) from error

@@ -7,7 +7,7 @@ hidden files and links to other folders do not.
 import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +152,16 @@ def open_picture(file: Folder, size: int | None = None) -> Image.Image:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+
+
+def thumbnails(folder: Folder, paths: Iterable[str], size: int = 96) -> Tensor:
+    """Some pictures of a folder for people to look at: uint8 `[N, 3, size, size]`, whole, on a white square.
+
+    Raises:
+        OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError: a file that cannot be read.
+    """
+    pictures = [open_picture(Path(folder, path), size).convert("RGB") for path in paths]
+    return torch.stack([_tensor(ImageOps.pad(p, (size, size), color="white"), (3, size, size)) for p in pictures])
 
 
 def fit_shape(images: Tensor, shape: tuple[int, int, int]) -> Tensor:

@@ -84,19 +84,17 @@ def image_grid(
 
 
 def contact_sheet(images: Tensor, table: pd.DataFrame, *, columns: int = 6) -> Figure:
-    """Judged images with their file names, scores and verdicts; see `detector.Detector.judge`.
+    """Judged images with their file names, percentiles and verdicts; see `detector.Detector.judge`.
 
     Args:
         images: [N, C, H, W], uint8 or in [0, 1].
-        table: a row for each, with the columns `path`, `bpd`, `kl`, `percentile`, `flagged`.
+        table: a row for each, with the columns `path`, `percentile`, `flagged`.
         columns: images in a row.
     """
     names = [path if len(path) <= 20 else f"…{path[-19:]}" for path in table["path"]]
-    rows = zip(names, table["bpd"], table["kl"], table["percentile"], table["flagged"], strict=True)
-    titles = [
-        f"{name}\n{bpd:.2f} bits, {kl:.0f} nats\n{percentile:.0f} %, {'flagged' if flagged else 'passed'}"
-        for name, bpd, kl, percentile, flagged in rows
-    ]
+    verdicts = table["flagged"].map({True: "flagged", False: "passed"})
+    rows = zip(names, table["percentile"], verdicts, strict=True)
+    titles = [f"{name}\n{percentile:.1f}, {verdict}" for name, percentile, verdict in rows]
     return image_grid(images, columns=columns, titles=titles)
 
 
