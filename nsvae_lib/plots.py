@@ -15,14 +15,12 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Ellipse, Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_curve
 from torch import Tensor
 from torch.distributions import Normal
 
 from .data import to_float
-from .training import History
 
 WIDTH = 7.2  # inches; what fits a page without shrinking the text
 COLORS = sns.color_palette("colorblind")
@@ -96,16 +94,6 @@ def contact_sheet(images: Tensor, table: pd.DataFrame, *, columns: int = 6) -> F
     rows = zip(names, table["percentile"], verdicts, strict=True)
     titles = [f"{name}\n{percentile:.1f}, {verdict}" for name, percentile, verdict in rows]
     return image_grid(images, columns=columns, titles=titles)
-
-
-def training_curves(history: History, terms: Sequence[str] = ("reconstruction", "kl")) -> Figure:
-    """One panel per loss term, nats per image against epochs."""
-    fig, axes = new_figure(len(terms), height=2.5)
-    for ax, term, color in zip(axes, terms, COLORS, strict=False):
-        ax.plot(history["epoch"], history[term], color=color, marker="o", markersize=3)
-        ax.set(xlabel="epoch", title=term, ylabel="nats per image")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return fig
 
 
 def score_histograms(

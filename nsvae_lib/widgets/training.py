@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from .. import plots, training
@@ -133,8 +135,10 @@ class Training(Widget):
         panels = _panels(self.rows)
         fig, axes = plots.new_figure(max(1, len(panels)), height=2.6)
         for ax, (title, names) in zip(axes, panels.items(), strict=False):
-            curves = {_label(name): [row.get(name) for row in self.rows] for name in names}
+            # None becomes NaN here, and a gap in the curve.
+            curves = {_label(name): np.array([row.get(name) for row in self.rows], dtype=float) for name in names}
             plots.lines([row["epoch"] for row in self.rows], curves, xlabel="epoch", ylabel=title, ax=ax)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return fig
 
     def alt(self) -> str:
