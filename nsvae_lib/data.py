@@ -79,11 +79,12 @@ class ImageData:
         """
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be between 0 and 1, got {held_out}")
+        folder = Path(folder).expanduser()
         found = folders.read_pictures(folder, folders.guess_shape(folder, size, colour), progress)
         order = sorted(range(len(found.digests)), key=lambda i: found.digests[i])
         # The first 32 bits of the hash, as a number in [0, 1).
         is_test = [int(digest[:8], 16) / 2**32 < held_out for digest in found.digests]
-        where = files.readable(Path(folder).expanduser().absolute())
+        where = files.readable(folder)
         sides = {"train": [i for i in order if not is_test[i]], "test": [i for i in order if is_test[i]]}
         for part, n in (("train", n_train), ("test", n_test)):
             if not sides[part]:
@@ -98,10 +99,10 @@ class ImageData:
         kind = {1: "grey", 3: "colour"}[found.images.shape[1]]
         height, width = found.images.shape[2:]
         skipped = f", {len(found.unreadable):,} files unreadable" if found.unreadable else ""
-        source = f"folder {where}, {kind} {height} x {width}: {amounts} images{skipped}"
+        source = f"{_FOLDER}{where}, {kind} {height} x {width}: {amounts} images{skipped}"
         images = {part: found.images[sides[part]] for part in PARTS}
         paths = {part: tuple(found.paths[i] for i in sides[part]) for part in PARTS}
-        name = f"{_FOLDER}{Path(folder).absolute().name}"
+        name = f"{_FOLDER}{folder.absolute().name}"
         return cls(
             name, images["train"], images["test"], None, None, source, paths["train"], paths["test"], found.unreadable
         )
