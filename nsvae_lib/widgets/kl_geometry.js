@@ -21,9 +21,9 @@ import {
 /** @typedef {"mean" | "scale"} Part */
 /** @typedef {{mean: number, scale: number}} Bell */
 
-const LIMITS = { mean: [-4, 12], scale: [0.1, 4] };
+const LIMITS = { mean: [-2, 10], scale: [0.1, 3] };
 const STEP = 0.05;
-const AXIS = { x: /** @type {[number, number]} */ ([-6, 14]), xticks: [-4, 0, 4, 8, 12], width: 360 };
+const AXIS = { x: /** @type {[number, number]} */ ([-7, 15]), xticks: [-4, 0, 4, 8, 12], width: 360 };
 const NAMES = /** @type {Name[]} */ (["q", "p"]);
 const STYLES = { q: "ns-first", p: "ns-second" };
 const PRIOR = { p_mean: 0, p_scale: 1 };

@@ -14,8 +14,8 @@ from .base import Widget
 class KLGeometry(Widget):
     """Drag and stretch two normals q and p, and see KL(q || p), KL(p || q) and the closed form. See chapter 4.
 
-    A kernel sees what the reader does, and may set it: `q_mean` and `p_mean` (in [-4, 12]), `q_scale` and `p_scale`
-    (standard deviations, in [0.1, 4]), `dims` (D, in how many dimensions q and p stand beside each other like this, in
+    A kernel sees what the reader does, and may set it: `q_mean` and `p_mean` (in [-2, 10]), `q_scale` and `p_scale`
+    (standard deviations, in [0.1, 3]), `dims` (D, in how many dimensions q and p stand beside each other like this, in
     [1, 100]) and `backwards` (whether KL(p || q) is drawn and spelt out). A value outside raises a
     `traitlets.TraitError`.
     """
@@ -23,10 +23,10 @@ class KLGeometry(Widget):
     script = "kl_geometry"
     title = "KL geometry"
 
-    q_mean = traitlets.Float(3.0, min=-4, max=12).tag(sync=True)
-    q_scale = traitlets.Float(0.5, min=0.1, max=4).tag(sync=True)
-    p_mean = traitlets.Float(0.0, min=-4, max=12).tag(sync=True)
-    p_scale = traitlets.Float(1.0, min=0.1, max=4).tag(sync=True)
+    q_mean = traitlets.Float(3.0, min=-2, max=10).tag(sync=True)
+    q_scale = traitlets.Float(0.5, min=0.1, max=3).tag(sync=True)
+    p_mean = traitlets.Float(0.0, min=-2, max=10).tag(sync=True)
+    p_scale = traitlets.Float(1.0, min=0.1, max=3).tag(sync=True)
     dims = traitlets.Int(10, min=1, max=100).tag(sync=True)
     backwards = traitlets.Bool(False).tag(sync=True)
 
@@ -45,7 +45,7 @@ class KLGeometry(Widget):
     def still(self) -> Figure:
         """The two densities, and the curve whose area is the divergence in one dimension."""
         fig, (left, right) = plots.new_figure(2, height=2.8)
-        z = torch.linspace(-6, 14, 801, dtype=torch.float64)
+        z = torch.linspace(-7, 15, 881, dtype=torch.float64)
         q, p = (normal.log_prob(z) for normal in self._normals(1))
         plots.lines(z, {"q": q.exp(), "p": p.exp()}, xlabel="z", ylabel="density", ax=left)
         name, first, second = ("KL(p‖q)", p, q) if self.backwards else ("KL(q‖p)", q, p)

@@ -43,7 +43,7 @@ def last_line(tab) -> float:
     [
         ((3.0, 0.5), (0.0, 1.0), 10),
         ((8.0, 1.0), (0.0, 1.0), 1),
-        ((-4.0, 0.1), (12.0, 4.0), 2),
+        ((-2.0, 0.1), (10.0, 3.0), 2),
         ((1.0, 2.0),) * 2 + (100,),
     ],
     ids=["default", "negative prior", "far apart", "the same"],
@@ -94,7 +94,7 @@ def test_area_is_the_divergence_in_one_dimension(on_bench, backwards):
 
 
 def test_values_outside_are_refused():
-    for wrong in ({"q_scale": 0.0}, {"p_mean": 13.0}, {"dims": 0}):
+    for wrong in ({"q_scale": 0.0}, {"p_mean": 11.0}, {"dims": 0}):
         with pytest.raises(traitlets.TraitError, match="value"):
             widgets.KLGeometry(**wrong)
 
@@ -129,7 +129,7 @@ def test_keys_move_and_stretch(site, open_tab):
     tab.figure.get_by_role("radio", name="KL(p ‖ q)").check()
     settled(tab)
     q, p = stand(tab)
-    assert (q, p[1]) == ((12, 0.1), 4)
+    assert (q, p[1]) == ((10, 0.1), 3)
     assert p[0] > 0
     assert numbers(tab) == pytest.approx(expected(q, p, 10), abs=5.1e-5)
     assert last_line(tab) == pytest.approx(expected(q, p, 10)[BACKWARDS], abs=5.1e-5)
@@ -145,7 +145,7 @@ def test_bells_are_dragged_and_stretched_with_mouse_or_finger(site, open_tab, wi
 
     def place(z: float, y: float) -> tuple[float, float]:
         """Of a latent z, and of a height in the plot's own units."""
-        return box["x"] + scale * (44 + (z + 6) / 20 * (360 - 44 - 8)), box["y"] + scale * y
+        return box["x"] + scale * (44 + (z + 7) / 22 * (360 - 44 - 8)), box["y"] + scale * y
 
     def drag(part: int, z: float) -> None:
         """A grip (0 and 1: top and side of q; 2 and 3: of p) to another z."""
