@@ -21,6 +21,13 @@ from .weights import pack
 MIME = "application/vnd.nsvae.widget+json"
 
 
+class Binary(traitlets.Bytes):
+    """Bytes, which come from a browser as a memoryview."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, bytes(value) if isinstance(value, memoryview) else value)
+
+
 class Widget(anywidget.AnyWidget):
     """Base of the widgets.
 

@@ -13,7 +13,7 @@ from .. import plots
 from ..data import check_images, to_float
 from ..scores import score
 from ..vae import VAE
-from .base import Widget
+from .base import Binary, Widget
 from .weights import rounded
 
 SCORES = {"bpd": "BPD", "kl": "KL"}
@@ -33,15 +33,15 @@ class Draw(Widget):
     title = "Draw anything"
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # H, W
-    images = traitlets.Bytes().tag(sync=True)  # to pick from, uint8 [N, H, W]
+    images = Binary().tag(sync=True)  # to pick from, uint8 [N, H, W]
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     noise = traitlets.List(traitlets.Float()).tag(sync=True)  # z = mean + scale * noise
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     references = traitlets.Dict().tag(sync=True)  # model -> score -> what `_references` gives
-    picture = traitlets.Bytes().tag(sync=True)
+    picture = Binary().tag(sync=True)
     alarm = traitlets.Float(0.05).tag(sync=True)
     scores = traitlets.Dict().tag(sync=True)
-    decoded = traitlets.Dict().tag(sync=True)
+    decoded = traitlets.Dict(Binary()).tag(sync=True)
 
     @classmethod
     def from_vaes(cls, vaes: Mapping[str, VAE], inliers: Tensor, pictures: Mapping[str, Tensor]) -> "Draw":

@@ -12,7 +12,7 @@ from .. import plots
 from ..bounds import kl_divergence
 from ..data import check_images, to_float
 from ..vae import VAE
-from .base import Widget
+from .base import Binary, Widget
 
 
 class LatentExplorer(Widget):
@@ -25,7 +25,7 @@ class LatentExplorer(Widget):
     script = "latent_explorer"
     title = "Latent explorer"
 
-    images = traitlets.Bytes().tag(sync=True)  # uint8 [N, H, W]
+    images = Binary().tag(sync=True)  # uint8 [N, H, W]
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shift = traitlets.Float(None, allow_none=True).tag(sync=True)
     picked = traitlets.Int(0).tag(sync=True)

@@ -81,6 +81,14 @@ def test_board_refuses_what_does_not_fit_together(vae, clothes):
         widgets.Draw.from_vaes({"a": vae}, clothes, {"a": clothes[0, :, :20]})
 
 
+def test_kernel_takes_a_picture_as_a_browser_sends_it(board):
+    before = board.get_state(["picture", "decoded"])
+    board.set_state({"picture": memoryview(bytes(range(196)) * 4), "decoded": {"none": memoryview(bytes(784))}})
+    assert board.picture == bytes(range(196)) * 4
+    assert board.decoded == {"none": bytes(784)}
+    board.set_state(before)
+
+
 def test_board_loads_weights_once_and_only_when_somebody_plays(site, open_tab, board):
     tab = open_tab((site / "draw.html").as_uri())
     asked: list[str] = []
