@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -19,7 +19,7 @@ from .data import ImageData, canonical_name, load
 from .files import SETS
 from .folders import fit_shape, read_pictures, thumbnails
 from .negatives import FromImages
-from .objectives import ELBO, Adversarial, NegativePrior
+from .objectives import ELBO, Adversarial, NegativePrior, Objective
 from .vae import VAE
 
 app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False)
@@ -32,7 +32,7 @@ FalseAlarms = Annotated[float, typer.Option(help="Share of unsuspicious pictures
 # Pictures that `train` sees unless told how many epochs: one to four minutes of two CPU cores for grey ones.
 TRAINING_PICTURES = 60_000
 # Shift of the negative prior, optimizer, and what else adversarial models need, by number of channels: the paper's.
-BY_CHANNELS = {
+BY_CHANNELS: Mapping[int, Mapping[str, Any]] = {
     1: {"shift": 8.0, "optimizer": "rmsprop", "adversarial": {}},
     3: {"shift": 25.0, "optimizer": "adam", "adversarial": {"spectral_norm": True, "batch_norm": "none"}},
 }
@@ -92,7 +92,8 @@ def train(
         shift = settings["shift"] if shift is None else shift
         model = settings["adversarial"] if negatives == "adversarial" else {}
         vae = VAE.for_images(images.shape, noise_model, seed=seed, **model)
-        objective, drawn = ELBO(), None
+        objective: Objective = ELBO()
+        drawn: FromImages | None = None
         if negatives == "adversarial":
             objective = Adversarial(shift)
         elif negatives != "none":
@@ -105,13 +106,13 @@ def train(
         lowest = 2 / (len(images.test) + 1)  # two scores, each at half the rate
         typer.echo(f"{len(images.test):,} pictures held out: enough for false-alarm rates down to {lowest:.2%}")
         checkpoint = out.with_name(f".{out.name}.checkpoint")
-        options = {"epochs": epochs, "lr": lr, "optimizer": settings["optimizer"], "seed": seed}
+        options: dict[str, Any] = {"epochs": epochs, "lr": lr, "optimizer": settings["optimizer"], "seed": seed}
         try:
             history = training.fit(vae, images, objective, drawn, **options, checkpoint=checkpoint)
         except KeyboardInterrupt as stop:
             typer.echo(f"\nstopped; the same command goes on from {checkpoint}", err=True)
             raise typer.Exit(130) from stop
-        seen = torch.cat([images.train, *(drawn.sets if drawn else ())])
+        seen = torch.cat([images.train, *(shown.cpu() for shown in (drawn.sets if drawn else ()))])
         made = detector.Detector.calibrate(vae, images.test, seen)
         options |= {"epochs": len(history.rows), "seconds": round(sum(history["seconds"]))}
         facts = {"source": images.source, "negatives": negatives, "objective": repr(objective)}
