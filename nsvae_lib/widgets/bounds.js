@@ -41,13 +41,6 @@ export function render({ model, el }) {
   const q = () => /** @type {Gaussian} */ ({ mean: model.get("mean"), scale: model.get("scale") });
   const size = () => /** @type {number} */ (model.get("samples"));
 
-  /** log w - log p(x) for z. @param {number} z @param {Gaussian} at */
-  const logWeight = (z, at) =>
-    normalLogDensity(x, weight * z + bias, sigma) +
-    normalLogDensity(z, 0, 1) -
-    normalLogDensity(z, at.mean, at.scale) -
-    evidence;
-
   /** Standard normal numbers, made anew for another seed. */
   let noise = new Float64Array(0);
   function drawNoise() {
@@ -159,7 +152,7 @@ export function render({ model, el }) {
   const draw = everyFrame(() => {
     const at = q();
     const K = size();
-    const found = estimates(noise, K, (z) => logWeight(z, at), at);
+    const found = estimates(noise, K, logWeight(at, posterior));
     const [p, own] = [posterior, at].map((n) => ({ mean: [n.mean], scale: [n.scale] }));
     /** @type {Record<Name, number | Spread>} */
     const gaps = { ...found, CUBO: cuboGap(at, posterior), EUBO: klDivergence(p, own), ELBO: -klDivergence(own, p) };
@@ -181,14 +174,14 @@ export function render({ model, el }) {
 
   /** The first K draws from q; a dot's area is its share of the weight. @param {Gaussian} at @param {number} K */
   function dots(at, K) {
-    const z = Array.from(noise.subarray(0, K), (e) => at.mean + at.scale * e);
-    const logs = z.map((v) => logWeight(v, at));
+    const first = Array.from(noise.subarray(0, K));
+    const logs = first.map(logWeight(at, posterior));
     const highest = Math.max(...logs);
     const weights = logs.map((v) => Math.exp(v - highest));
     const total = weights.reduce((a, b) => a + b);
-    return z.map((v, i) =>
+    return first.map((e, i) =>
       svg("circle", {
-        cx: densities.toX(within(v, { min: LATENT[0], max: LATENT[1] })),
+        cx: densities.toX(within(at.mean + at.scale * e, { min: LATENT[0], max: LATENT[1] })),
         cy: densities.toY(0) - 8,
         r: Math.max(1, 8 * Math.sqrt(weights[i] / total)),
         class: "ns-dot",
@@ -212,7 +205,7 @@ export function render({ model, el }) {
     ["ns-threshold", "prior", "M0 4H28"],
   ].map(([style, name, d]) => {
     const sample = svg("svg", { viewBox: "0 0 28 8", width: 28, height: 8 }, svg("path", { d, class: style }));
-    return element("span", {}, sample, ` ${name}`);
+    return element("span", {}, sample, name);
   });
   el.replaceChildren(
     element(
@@ -275,6 +268,17 @@ function bell({ mean, scale }) {
 }
 
 /**
+ * log w - log p(x), which by Bayes' rule is log posterior(z) - log q(z), for z = mean + scale * e.
+ * @param {Gaussian} q
+ * @param {Gaussian} posterior
+ * @returns {(e: number) => number}
+ */
+export function logWeight(q, posterior) {
+  const logRatio = Math.log(q.scale / posterior.scale);
+  return (e) => logRatio + (e * e - ((q.mean + q.scale * e - posterior.mean) / posterior.scale) ** 2) / 2;
+}
+
+/**
  * CUBO of order 2 less log p(x): infinite where q is narrower than sqrt(1/2) posteriors.
  * @param {Gaussian} q
  * @param {Gaussian} posterior
@@ -290,10 +294,9 @@ export function cuboGap(q, posterior) {
  * Estimates from groups of K draws, less log p(x), and the mean effective sample size.
  * @param {Float64Array} noise
  * @param {number} K
- * @param {(z: number) => number} logWeight
- * @param {Gaussian} q
+ * @param {(e: number) => number} logWeight
  */
-export function estimates(noise, K, logWeight, q) {
+export function estimates(noise, K, logWeight) {
   const groups = noise.length / K;
   const [iwae, eubo, cubo] = [0, 1, 2].map(() => new Float64Array(groups));
   const logs = new Float64Array(K);
@@ -301,7 +304,7 @@ export function estimates(noise, K, logWeight, q) {
   for (let g = 0; g < groups; g++) {
     let highest = -Infinity;
     for (let k = 0; k < K; k++) {
-      logs[k] = logWeight(q.mean + q.scale * noise[g * K + k]);
+      logs[k] = logWeight(noise[g * K + k]);
       if (logs[k] > highest) highest = logs[k];
     }
     let [sum, squares, weighted] = [0, 0, 0];

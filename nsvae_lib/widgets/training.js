@@ -14,6 +14,7 @@ const REPLAY = 5000;
  */
 export function render({ model, el }) {
   const get = () => ({
+    columns: /** @type {string[]} */ (model.get("columns")),
     rows: /** @type {Row[]} */ (model.get("rows")),
     part: /** @type {Row} */ (model.get("part")),
     epochs: /** @type {number} */ (model.get("epochs")),
@@ -23,6 +24,7 @@ export function render({ model, el }) {
   });
   const speaker = announcer();
   const panels = element("div", { class: "ns-plots" });
+  const foot = element("div");
 
   // --- while a kernel trains
 
@@ -75,13 +77,17 @@ export function render({ model, el }) {
   // --- both
 
   const draw = everyFrame(() => {
-    const { rows, part, epochs, at, running, stopped } = get();
+    const { columns, rows, part, epochs, at, running, stopped } = get();
     const seen = running ? (part.epoch ? [...rows, part] : rows) : shown(rows, at);
     // The axes of a replay are those of the whole run, so that nothing but the curves moves.
     const whole = running ? seen : rows;
-    panels.replaceChildren(...groupsOf(whole).map((group) => panel(group, whole, seen, epochs)));
-    controls.hidden = !running;
-    replay.hidden = running || rows.length === 0;
+    panels.replaceChildren(...groupsOf(columns).map((group) => panel(group, whole, seen, epochs)));
+    const wanted = running ? controls : replay;
+    if (foot.firstChild !== wanted) {
+      const focused = foot.contains(document.activeElement);
+      foot.replaceChildren(wanted);
+      if (focused) wanted.querySelector("button")?.focus();
+    }
     stop.disabled = stopped;
     stop.textContent = stopped ? "stopping" : "stop";
     bar.max = epochs;
@@ -90,11 +96,12 @@ export function render({ model, el }) {
     scrub.input.max = String(Math.ceil(epochs));
     scrub.set(at);
     const last = seen.at(-1);
-    if (last) speaker.say(`epoch ${format(last.epoch ?? 0, (last.epoch ?? 0) % 1 ? 1 : 0)}: ${inWords(last)}`);
+    if (last)
+      speaker.say(`epoch ${format(Number(last.epoch), Number(last.epoch) % 1 ? 1 : 0)}: ${inWords(columns, last)}`);
   });
 
-  el.replaceChildren(element("div", { class: "nsvae" }, panels, controls, replay, speaker.root));
-  const events = ["rows", "part", "epochs", "at", "running", "stopped"].map((name) => `change:${name}`);
+  el.replaceChildren(element("div", { class: "nsvae" }, panels, foot, speaker.root));
+  const events = ["columns", "rows", "part", "epochs", "at", "running", "stopped"].map((name) => `change:${name}`);
   for (const event of events) model.on(event, draw);
   draw();
   return () => {
@@ -123,14 +130,13 @@ function shown(rows, at) {
 
 /**
  * The KL terms share a panel, and so do the AUROCs; any other term has one of its own.
- * @param {Row[]} rows
+ * @param {string[]} columns
  * @returns {Group[]}
  */
-function groupsOf(rows) {
+function groupsOf(columns) {
   /** @type {Record<string, string[]>} */
   const groups = {};
-  for (const name of Object.keys(rows[0] ?? {})) {
-    if (name === "epoch") continue;
+  for (const name of columns) {
     const kind = name.includes("auroc") ? "AUROC" : `${name.endsWith("kl") ? "KL" : labelOf(name)}, nats`;
     (groups[kind] ??= []).push(name);
   }
@@ -151,10 +157,9 @@ function numberOf(name, value) {
   return name.includes("auroc") ? format(value, 3) : `${format(value, 1)} nats`;
 }
 
-/** @param {Row} row */
-function inWords(row) {
-  const names = Object.keys(row).filter((name) => name !== "epoch");
-  return names.map((name) => `${labelOf(name)} ${numberOf(name, row[name])}`).join(", ");
+/** @param {string[]} columns @param {Row} row */
+function inWords(columns, row) {
+  return columns.map((name) => `${labelOf(name)} ${numberOf(name, row[name])}`).join(", ");
 }
 
 /**
@@ -179,11 +184,10 @@ function panel({ title, names }, whole, seen, epochs) {
   });
   if (title === "AUROC")
     marks.append(svg("line", { x1: toX(0), x2: toX(epochs), y1: toY(0.5), y2: toY(0.5), class: "ns-threshold" }));
-  const last = seen.at(-1);
   const legend = names.map((name, i) => {
     const style = STYLES[i % STYLES.length];
     const points = /** @type {[number, number][]} */ (
-      seen.filter((row) => row[name] !== null).map((row) => [row.epoch, row[name]])
+      seen.filter((row) => typeof row[name] === "number").map((row) => [row.epoch, row[name]])
     );
     const [x, y] = points.at(-1) ?? [];
     marks.append(curve(points, style));
@@ -191,8 +195,8 @@ function panel({ title, names }, whole, seen, epochs) {
       marks.append(svg("circle", { cx: toX(x), cy: toY(y), r: 4, class: `${style} ns-place` }));
     const sample = svg("svg", { viewBox: "0 0 28 8", width: 28, height: 8, "aria-hidden": "true" });
     sample.append(svg("path", { d: "M0 4H28", class: style }));
-    const value = element("dd", {}, numberOf(name, last?.[name]));
-    return element("div", {}, element("dt", {}, sample, ` ${labelOf(name)}`), value);
+    const value = element("dd", {}, numberOf(name, y));
+    return element("div", {}, element("dt", {}, sample, labelOf(name)), value);
   });
   return element("figure", {}, element("dl", { class: "ns-readouts" }, ...legend), root);
 }

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Training(Widget):
     script = "training"
     title = "Training"
 
+    columns = traitlets.List(traitlets.Unicode()).tag(sync=True)  # what is drawn, in its order
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)  # of the history, a NaN as None
     part = traitlets.Dict().tag(sync=True)  # the row of the epoch that is under way, so far
     epochs = traitlets.Float(1).tag(sync=True)  # the run's length
@@ -57,8 +58,8 @@ class Training(Widget):
         """
         if not history.rows:
             raise ValueError("the history has no epochs to replay: train first, with fit")
-        last = history.rows[-1]["epoch"]
-        return cls(rows=[_shown(row) for row in history.rows], epochs=last, at=last)
+        rows = [_shown(row) for row in history.rows]
+        return cls(columns=_columns(rows[0]), rows=rows, epochs=rows[-1]["epoch"], at=rows[-1]["epoch"])
 
     def fit(
         self,
@@ -93,6 +94,7 @@ class Training(Widget):
             if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
                 means = {name: torch.stack([t[name] for t in terms]).mean().item() for name in step}
                 self.part = _shown({"epoch": epoch} | means)
+                self.columns = self.columns or _columns(self.part)
                 hear_reader()
                 looked = time.monotonic()
             return self.stopped
@@ -101,10 +103,11 @@ class Training(Widget):
             if callback is not None:
                 callback(vae, row)
             self.rows = [*self.rows, _shown(row)]
+            self.columns = _columns(self.rows[0])
             self.part = {}
             terms.clear()
 
-        self.rows, self.epochs, self.at = [], epochs, 0
+        self.columns, self.rows, self.epochs, self.at = [], [], epochs, 0
         self.stopped, self.running = False, True
         live, _ = self._repr_mimebundle_() or ({}, {})
         shown = display(live, raw=True, display_id=True)
@@ -132,13 +135,15 @@ class Training(Widget):
 
     def still(self) -> Figure:
         """The curves of the whole run."""
-        panels = _panels(self.rows)
+        panels = _panels(self.columns)
         fig, axes = plots.new_figure(max(1, len(panels)), height=2.6)
         for ax, (title, names) in zip(axes, panels.items(), strict=False):
             # None becomes NaN here, and a gap in the curve.
             curves = {_label(name): np.array([row.get(name) for row in self.rows], dtype=float) for name in names}
             plots.lines([row["epoch"] for row in self.rows], curves, xlabel="epoch", ylabel=title, ax=ax)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if len(curves) > 1:
+                ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
         return fig
 
     def alt(self) -> str:
@@ -147,9 +152,9 @@ class Training(Widget):
             return "A training run that has not begun: its curves appear here, epoch by epoch."
         first, last = self.rows[0], self.rows[-1]
         changes = ", ".join(
-            f"{_label(name)} from {first[name]:.4g} to {value:.4g}"
-            for name, value in last.items()
-            if name not in NOT_SHOWN and first.get(name) is not None and value is not None
+            f"{_label(name)} from {first[name]:.4g} to {last[name]:.4g}"
+            for name in self.columns
+            if first.get(name) is not None and last.get(name) is not None
         )
         return f"Curves of a training run of {last['epoch']:.4g} epochs: {changes}."
 
@@ -160,13 +165,16 @@ def _shown(row: Row) -> dict[str, float | None]:
     return {name: float(f"{value:.6g}") if math.isfinite(value) else None for name, value in kept.items()}
 
 
-def _panels(rows: list[Row]) -> dict[str, list[str]]:
-    """The names that share a panel, by the label of its axis: the KL terms, the AUROCs, any other by itself."""
+def _columns(row: Mapping[str, float | None]) -> list[str]:
+    return [name for name in row if name != "epoch"]
+
+
+def _panels(columns: list[str]) -> dict[str, list[str]]:
+    """The columns that share a panel, by the label of its axis: the KL terms, the AUROCs, any other by itself."""
     panels: dict[str, list[str]] = {}
-    for name in rows[0] if rows else ():
-        if name != "epoch":
-            kind = "AUROC" if "auroc" in name else f"{'KL' if name.endswith('kl') else _label(name)}, nats"
-            panels.setdefault(kind, []).append(name)
+    for name in columns:
+        kind = "AUROC" if "auroc" in name else f"{'KL' if name.endswith('kl') else _label(name)}, nats"
+        panels.setdefault(kind, []).append(name)
     return panels
 
 

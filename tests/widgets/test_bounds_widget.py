@@ -98,12 +98,9 @@ def test_pythons_draws_are_the_engines(page):
         assert found == pytest.approx(standard_normals(seed, 1000).tolist(), abs=1e-12)
 
 
-ESTIMATES = """({seed, draws, K, mean, scale, evidence, sigma, x}) => {
-  const { normalSampler, normalLogDensity } = nsvae.engine;
-  const logWeight = (z) => normalLogDensity(x, z, sigma) + normalLogDensity(z, 0, 1)
-    - normalLogDensity(z, mean, scale) - evidence;
-  const noise = Float64Array.from({length: draws}, normalSampler(seed));
-  return nsvae.bounds.estimates(noise, K, logWeight, {mean, scale});
+ESTIMATES = """({seed, draws, K, q, posterior}) => {
+  const noise = Float64Array.from({length: draws}, nsvae.engine.normalSampler(seed));
+  return nsvae.bounds.estimates(noise, K, nsvae.bounds.logWeight(q, posterior));
 }"""
 
 
@@ -112,9 +109,10 @@ ESTIMATES = """({seed, draws, K, mean, scale, evidence, sigma, x}) => {
 def test_sampled_gaps_on_the_page_are_the_librarys(page, samples, mean, scale):
     widget = sandwich()
     widget.mean, widget.scale, widget.samples = mean, scale, samples
-    evidence = widget.model.log_evidence(torch.tensor([[widget.x]]).double()).item()
-    options = {"seed": widget.seed, "draws": widget.draws, "K": samples, "mean": mean, "scale": scale}
-    found = page.evaluate(ESTIMATES, {**options, "evidence": evidence, "sigma": widget.sigma, "x": widget.x})
+    exact = widget.model.posterior(torch.tensor([[widget.x]]).double())
+    options = {"seed": widget.seed, "draws": widget.draws, "K": samples, "q": {"mean": mean, "scale": scale}}
+    options["posterior"] = {"mean": exact.mean.item(), "scale": exact.stddev.item()}
+    found = page.evaluate(ESTIMATES, options)
     gaps = widget.gaps()
     for name in ("IWAE_K", "EUBO_K", "CUBO_K"):
         assert found[name]["mean"] == pytest.approx(gaps[name], rel=1e-9, abs=1e-9)

@@ -199,7 +199,8 @@ def test_while_a_kernel_trains_there_is_a_button_to_stop_it(browser):
     for name in modules.needed("training"):
         tab.add_script_tag(content=modules.script(name))
     tab.evaluate("""() => {
-        window.state = {rows: [], part: {epoch: 0.25, reconstruction: 400, kl: 2}, epochs: 6, at: 0,
+        window.state = {columns: ["reconstruction", "kl"], rows: [],
+            part: {epoch: 0.25, reconstruction: 400, kl: 2}, epochs: 6, at: 0,
             running: true, stopped: false};
         const target = new EventTarget();
         window.set = (name, value) => { state[name] = value; target.dispatchEvent(new Event(`change:${name}`)) };
