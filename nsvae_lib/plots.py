@@ -119,7 +119,10 @@ def score_histograms(
             if i == 0
             else {"fill": False, "hatch": HATCHES[i % len(HATCHES)], "linestyle": LINES[i % len(LINES)]}
         )
-        ax.hist(values, edges, density=True, histtype="stepfilled", color=color, edgecolor=color, label=label, **style)
+        # In a list, since matplotlib 3.10 takes the three numbers of one colour for three.
+        ax.hist(
+            values, edges, density=True, histtype="stepfilled", color=color, edgecolor=[color], label=label, **style
+        )
     ax.set(xlabel=xlabel, ylabel="density")
     ax.set_yticks([])
     ax.legend(frameon=False, fontsize=8)

@@ -31,9 +31,13 @@ SOME = ("01_elbo", "04_negative_prior")
 STUB = '''"""Stands in for Colab's own package, which kernels there have imported when the first cell runs."""
 from google.colab import output
 '''
-STUB_OUTPUT = '''"""The one function that widgets call."""
+STUB_OUTPUT = '''"""What anywidget asks for: a manager of widgets, enabled, and where it is installed."""
+from types import SimpleNamespace
+
+_widgets = SimpleNamespace(_installed_url=None)
+
 def enable_custom_widget_manager():
-    pass
+    _widgets._installed_url = "https://example.org/widgets.js"
 '''
 
 
@@ -192,6 +196,10 @@ def test_set_up_says_what_it_did_and_needs_no_restart(set_up: SetUp):
     first, second = set_up.printed
     assert "Installed nsvae_lib; no restart is needed.\ntorch.Size([9, 1, 28, 28])\n" in first
     assert second == f"{notebooks.SETUP_PRINTS}torch.Size([9, 1, 28, 28])\n"
+
+
+def test_the_chapters_of_every_run_exist():
+    assert set(SOME) <= {path.stem for path in toc.notebooks()}
 
 
 @pytest.mark.parametrize("path", toc.notebooks(), ids=lambda path: path.stem)
