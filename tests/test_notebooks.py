@@ -1,7 +1,10 @@
 """The form of the chapters, and the tools that check and clean it."""
 
+import re
+
 import nbformat
 import pytest
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -311,6 +314,18 @@ def test_a_page_that_is_there_twice_is_named(small_book):
     (small_book / "book" / "one.md").write_text("# One\n")
     with pytest.raises(toc.MissingPageError, match="both of them are there"):
         toc.pages(small_book)
+
+
+def test_staging_fills_in_what_stands_elsewhere(small_book):
+    build.stage(small_book / "staged", small_book)
+    config = yaml.safe_load((small_book / "staged" / "_config.yml").read_text(encoding="utf-8"))
+    home, version = repository.stated(), repository.project()["version"]
+    assert config["title"] == "small"
+    assert config["repository"] == {"url": home.url, "branch": "main"}
+    assert config["sphinx"]["config"]["html_baseurl"] == home.site
+    assert re.fullmatch(
+        rf"Version {re.escape(version)}(, commit [0-9a-f]{{7,}})?", config["sphinx"]["config"]["release"]
+    )
 
 
 def test_execution_runs_alone_in_this_python_and_leaves_the_original_alone(small_book, monkeypatch):
