@@ -1,8 +1,11 @@
 """The scorecard: every cell of the paper is on it, with the right runs, and says what is true of them."""
 
 import math
+import re
+import shlex
 from dataclasses import asdict, replace
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +14,7 @@ from typer.testing import CliRunner
 
 from nsvae_lib import experiments, paper, plots, report
 from nsvae_lib.cli import app
+from tools import toc
 
 BUDGET = {"n_train": 20_000, "epochs": 10, "preset": "light"}
 
@@ -150,6 +154,30 @@ def test_the_pictures_show_every_cell_and_every_verdict():
         [line.get_markerfacecolor() != "white" for line in ax.lines[3:] if len(line.get_xydata())] for ax in (bpd, kl)
     ]
     assert filled == [[True], [False]]
+
+
+def test_commands_of_the_chapter_do_what_it_says(tmp_path, monkeypatch):
+    chapter = nbformat.read(toc.ROOT / "book" / "09_reproduction.ipynb", as_version=4)
+    blocks = re.findall(r"```bash\n(.*?)```", "\n".join(cell.source for cell in chapter.cells), re.DOTALL)
+    commands = [shlex.split(block.replace("\\\n", " ")) for block in blocks]
+    assert {words[0].removeprefix(".venv/bin/") for words in commands} == {"nsvae"} and len(commands) == 5
+
+    planned: list[list[experiments.Run]] = []
+
+    def record(runs, *args, **kwargs):
+        planned.append(runs)
+        return pd.DataFrame()
+
+    monkeypatch.setattr(experiments, "reproduce", record)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    rows(cell(), [0.6, 0.7]).to_csv("mine/runs.csv", index=False)
+    for words in commands:
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, result.output
+    assert [len(set(runs)) for runs in planned] == [1, 3, 27 * 3, 27 * 10]  # two of III are in I
+    assert {(run.lr, run.preset, run.epochs) for run in planned[3]} == {(1e-4, "authors", 100)}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "card.md", "card.html", "card.png"}
 
 
 def test_bad_requests_are_clear(tmp_path):
