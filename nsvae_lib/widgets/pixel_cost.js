@@ -23,8 +23,8 @@ export function render({ model, el }) {
   const get = (/** @type {"x" | "m" | "sigma"} */ name) => /** @type {number} */ (model.get(name));
   const names = Object.keys(NOISES);
   const over = {
-    m: panel("m", "prediction m", "dashed: the floor H(x) of this pixel"),
-    x: panel("x", "pixel x", "grey: the floor H(x) of every pixel"),
+    m: panel("m", "prediction m", "Dashed: the floor H(x) of this pixel"),
+    x: panel("x", "pixel x", "Grey: the floor H(x) of every pixel"),
   };
   /** @type {[number, number][]} */
   const arch = GRID.x.map((x) => [x, lowest("bernoulli", x, 1)]);
@@ -109,15 +109,15 @@ export function render({ model, el }) {
     const guide = svg("line", { y1: chart.toY(NATS[1]), y2: chart.toY(NATS[0]), class: "ns-guide" });
     const grip = svg("path", { class: "ns-grip" });
     const dots = names.map(() => svg("circle", { r: 4.5, class: "ns-grip" }));
-    const text = svg("text", { x: chart.toX(0.5), y: chart.toY(-1.6), "text-anchor": "middle" }, note);
-    chart.curves.append(text, guide, ...Object.values(paths), ...dots);
+    chart.curves.append(guide, ...Object.values(paths), ...dots);
     chart.marks.append(grip);
     draggable(chart, (at) => {
       const [low, high] = RANGE[name];
       const nearest = Math.round(at.x / STEP) * STEP;
       save(model, { [name]: Math.min(high, Math.max(low, Number(nearest.toFixed(3)))) });
     });
-    return { chart, paths, guide, grip, dots };
+    const root = element("figure", {}, chart.root, element("figcaption", {}, note));
+    return { root, chart, paths, guide, grip, dots };
   }
 
   /** Nats, and below them bits. */
@@ -172,7 +172,7 @@ export function render({ model, el }) {
     element(
       "div",
       { class: "nsvae" },
-      element("div", { class: "ns-plots" }, over.m.chart.root, over.x.chart.root),
+      element("div", { class: "ns-plots" }, over.m.root, over.x.root),
       element("div", { class: "ns-sliders" }, ...Object.values(sliders).map(({ root }) => root)),
       table,
       speaker.root,
