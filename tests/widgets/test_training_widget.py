@@ -57,7 +57,7 @@ def test_stopped_may_be_set_from_python(tiny_images):
 
 def test_what_is_no_number_is_none_and_the_state_is_small():
     widget = widgets.Training.from_history(HISTORY)
-    assert widget.rows[0] == {"epoch": 1, "reconstruction": 336.25, "kl": 5, "auroc_kl MNIST": None}
+    assert widget.rows[0] == {"epoch": 1, "reconstruction": 336.4, "kl": 5, "auroc_kl MNIST": None}
     long = History([{"epoch": e, "reconstruction": 200 + 1 / e, "kl": 10 / e} for e in range(1, 101)])
     assert len(json.dumps(widgets.Training.from_history(long).description())) < 8_000
 
