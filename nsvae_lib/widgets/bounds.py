@@ -61,8 +61,8 @@ class Bounds(Widget):
             bias=model.bias.item(),
             sigma=model.sigma,
             x=x,
-            mean=q.mean.item(),
-            scale=q.stddev.item(),
+            mean=round(q.mean.item(), 6),
+            scale=round(q.stddev.item(), 6),
             samples=samples,
         )
 
