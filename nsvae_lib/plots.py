@@ -611,8 +611,8 @@ def against_paper(card: pd.DataFrame) -> Figure:
         ):
             for verdict, fill in (("agrees", color), ("differs", "white")):
                 part = run[(source == label) & (run["score"] == score) & (run["verdict"] == verdict)]
-                name_of = {"label": label} if fill == color else {}
-                ax.plot(part["paper"], part["ours"], marker, mfc=fill, mec=color, ms=5.5, mew=1.3, ls="", **name_of)
+                named = label if fill == color else None
+                ax.plot(part["paper"], part["ours"], marker, mfc=fill, mec=color, ms=5.5, mew=1.3, ls="", label=named)
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel=f"the paper's AUROC of {name}")
     axes[0].set(ylabel="ours")
     axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
