@@ -80,6 +80,8 @@ export function render({ model, el }) {
     working = true;
     for (const label of waiting) {
       const network = await networkOf(label);
+      // What the reader draws is shown first, and the next stroke need not wait for more than one model.
+      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
       waiting.delete(label);
       seen.add(label);
       markWaiting();
@@ -97,8 +99,6 @@ export function render({ model, el }) {
         scores: { ...model.get("scores"), [label]: { bpd, kl } },
         decoded: { ...model.get("decoded"), [label]: new DataView(answer.buffer) },
       });
-      // The reader's next stroke goes first.
-      await new Promise((resolve) => setTimeout(resolve));
     }
     working = false;
   }
