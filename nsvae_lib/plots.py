@@ -590,6 +590,7 @@ def scorecard(card: pd.DataFrame) -> Figure:
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         sns.despine(ax=ax, left=True, bottom=True)
+    fig.supxlabel("AUROC, ours above the paper's: ≈ agrees, ≠ differs, – not run", fontsize=8)
     return fig
 
 
