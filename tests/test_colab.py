@@ -7,7 +7,6 @@ the repository's address for a copy of this tree, and pip does the rest. Each ru
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,10 +20,11 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools import notebooks, repository, toc
+from tools.colab import PACKAGES, pins, take_over
 
-PACKAGES = Path(__file__).with_name("colab.txt")
 LINKED = ("torch", "torchvision")  # 3 GB
 SOME = ("01_elbo", "04_negative_prior")
 
@@ -43,11 +43,7 @@ def enable_custom_widget_manager():
 
 def versions() -> dict[str, str]:
     """Package -> version on Colab."""
-    return dict(re.findall(r"^([\w-]+)==(\S+)$", PACKAGES.read_text(encoding="utf-8"), re.MULTILINE))
-
-
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return pins(PACKAGES.read_text(encoding="utf-8"))
 
 
 def run(*command: object, **options) -> str:
@@ -62,7 +58,7 @@ def behind(name: str, extras: frozenset[str] = frozenset()) -> Iterator[str]:
     yield name
     for requirement in map(Requirement, distribution(name).requires or []):
         wanted = requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in ("", *extras))
-        if wanted and normal(requirement.name) not in versions():
+        if wanted and canonicalize_name(requirement.name) not in versions():
             yield from behind(requirement.name, frozenset(requirement.extras))
 
 
@@ -88,7 +84,7 @@ class Colab:
 
     def packages(self) -> dict[str, str]:
         listed = json.loads(run(self.python, "-m", "pip", "list", "--format", "json"))
-        return {normal(package["name"]): package["version"] for package in listed}
+        return {canonicalize_name(package["name"]): package["version"] for package in listed}
 
     def execute(self, notebook: Path, folder: Path) -> nbformat.NotebookNode:
         """Run a copy of a notebook that is alone in a folder."""
@@ -179,7 +175,15 @@ def set_up(colab: Colab, tmp_path_factory: pytest.TempPathFactory) -> SetUp:
 def test_colab_has_what_the_library_asks_for():
     project = repository.project()
     for requirement in map(Requirement, project["dependencies"]):
-        assert requirement.specifier.contains(versions()[normal(requirement.name)]), requirement
+        assert requirement.specifier.contains(versions()[canonicalize_name(requirement.name)]), requirement
+
+
+def test_versions_are_taken_over_from_what_colab_publishes():
+    freeze = "# generated\nTorch==2.12.0+cu130\njupyter_client==8.0\nother==1\nxla @ https://example.org/xla-2.whl\n"
+    ours = "# ours\njupyter-client==7.4.9\nnumpy==2.1.3\ntorch==2.11.0\n"
+    assert take_over(ours, freeze) == "# ours\njupyter-client==8.0\nnumpy==2.1.3\ntorch==2.12.0\n"
+    with pytest.raises(ValueError, match="nothing of the kind"):
+        take_over(ours, "<html>404</html>")
 
 
 def test_environment_has_the_versions_of_colab(colab: Colab):
