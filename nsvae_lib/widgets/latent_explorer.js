@@ -195,6 +195,7 @@ export async function render({ model, el }) {
       ),
       moving.root,
       element("div", { class: "ns-rows" }, ...rows.map((row) => row.root)),
+      element("p", { class: "ns-legend" }, `Grey: prior. Blue: q.${shift === null ? "" : " Dashed: negative prior."}`),
       element(
         "div",
         { class: "ns-buttons" },

@@ -13,6 +13,7 @@ from ..bounds import kl_divergence
 from ..data import check_images, to_float
 from ..vae import VAE
 from .base import Binary, Widget
+from .weights import rounded
 
 
 class LatentExplorer(Widget):
@@ -58,8 +59,9 @@ class LatentExplorer(Widget):
         names = list(names or (f"image {i + 1}" for i in range(len(x))))
         if len(names) != len(x):
             raise ValueError(f"names: expected one for each of {len(x)} images, got {len(names)}")
+        seen = rounded(vae)
         with torch.no_grad():
-            q = vae.encode(x[picked][None].to(vae.device))
+            q = seen.encode(x[picked][None].to(vae.device))
         mean = q.mean[0].tolist()
         explorer = cls(
             images=(x * 255).round().to(torch.uint8).cpu().numpy().tobytes(),
@@ -71,7 +73,7 @@ class LatentExplorer(Widget):
             z=mean,
         )
         explorer.use({"vae": vae})
-        explorer._vae = vae
+        explorer._vae = seen
         return explorer
 
     def _picked(self) -> Tensor:
