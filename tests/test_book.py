@@ -30,6 +30,7 @@ PHRASES = {
     "book/07_colour_images": "What a nat is worth",
     "book/08_where_negatives_come_from": "A plane on which everything is visible",
     "book/09_reproduction": "A training that can be interrupted",
+    "book/11_your_own_images": "Same file, same side",
     "book/appendix_notation": "importance-weighted bound",
     "book/appendix_datasets": "stand in for EMNIST-Letters",
     "book/appendix_api": "nsvae_lib.bounds.elbo",
