@@ -25,7 +25,7 @@ from .vae import VAE
 app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False)
 
 Root = Annotated[Path | None, typer.Option(help="Folder with the image sets; default: $NSVAE_DATA.")]
-Force = Annotated[bool, typer.Option(help="Replace files that are there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
 Model = Annotated[Path, typer.Argument(help="A file that nsvae train made.")]
 FalseAlarms = Annotated[float, typer.Option(help="Share of unsuspicious pictures that may be flagged, 0 to 1.")]
 
@@ -70,7 +70,7 @@ def train(
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the pictures that tell what is usual, 0 to 1.")] = 0.2,
     epochs: Annotated[
-        int | None, typer.Option(help=f"Passes through the pictures. Default: {TRAINING_PICTURES:,} in all.")
+        int | None, typer.Option(help=f"Passes through the pictures. Default: until {TRAINING_PICTURES:,} are seen.")
     ] = None,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Fixes everything that is random.")] = 0,

@@ -89,7 +89,7 @@ class ImageData:
         for part, n in (("train", n_train), ("test", n_test)):
             if not sides[part]:
                 raise ValueError(
-                    f"of the {len(order):,} pictures in {folder} none is on the {part} side. A hash of each file "
+                    f"no picture in {folder} ({len(order):,} in all) is on the {part} side. A hash of each file "
                     f"decides that, with {held_out:.0%} for testing: add pictures, or choose another held_out"
                 )
             if n is not None and n > len(sides[part]):

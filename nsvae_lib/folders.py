@@ -77,7 +77,7 @@ def read_pictures(folder: Folder, shape: tuple[int, int, int] | None = None, pro
     unreadable = tuple(f"{path}: {why}" for path, why in zip(paths, found, strict=True) if isinstance(why, str))
     good = [(path, *item) for path, item in zip(paths, found, strict=True) if not isinstance(item, str)]
     if not good:
-        raise ValueError(f"none of the {len(files):,} pictures in {folder} can be read: {_listed(unreadable)}")
+        raise ValueError(f"no picture in {folder} can be read: {_listed(unreadable)}")
     if unreadable:
         count = f"{len(unreadable):,} of {len(files):,} files in {folder}"
         warnings.warn(f"skipped {count}, which cannot be read: {_listed(unreadable)}", stacklevel=2)
@@ -102,7 +102,7 @@ def find_pictures(folder: Folder) -> list[Path]:
         files += [Path(place, name) for name in names if not name.startswith(".")]
     pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not pictures:
-        others = f"only {len(files):,} files of other kinds" if files else "no files at all"
+        others = f"{len(files):,} of other kinds only" if files else "no files at all"
         raise ValueError(f"no pictures in {folder}: expected files that end in {', '.join(SUFFIXES)}, found {others}")
     return sorted(pictures, key=lambda file: file.relative_to(folder).as_posix())
 

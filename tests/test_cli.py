@@ -213,7 +213,7 @@ def test_a_failed_sheet_leaves_no_half_file(here, monkeypatch):
         (["train", "nowhere"], "nowhere is neither a folder nor an image set; the sets are MNIST"),
         (["train", "clothes.safetensors"], "is a file; expected a folder of pictures"),
         (["train", "empty"], "no pictures in empty"),
-        (["train", "single"], "of the 1 pictures in single none is on the"),
+        (["train", "single"], "no picture in single (1 in all) is on the"),
         (["train", "digits", "--noise", "loud"], "unknown noise model 'loud'; known: bernoulli"),
         (["train", "digits", "--size", "30"], "multiples of 4, got 30 x 30"),
         (["train", "digits", "--size", "0"], "size must be at least 1"),
