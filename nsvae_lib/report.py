@@ -83,7 +83,8 @@ def verdict(paper: float, paper_std: float, ours: float, std: float) -> str:
     A standard deviation that is unknown (NaN), as with a single seed, counts as 0.
     """
     combined = math.hypot(paper_std, 0.0 if math.isnan(std) else std)
-    return "agrees" if abs(ours - paper) <= max(0.05, 2 * combined) + 1e-9 else "differs"
+    close = abs(ours - paper) <= max(0.05, 2 * combined) + 1e-9
+    return "agrees" if close else "differs"
 
 
 def _beside(cell: pd.Series, aurocs: pd.Series) -> dict[str, float | str]:
