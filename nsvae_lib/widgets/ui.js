@@ -311,13 +311,26 @@ export function plot({ label, x, y, xlabel = "", ylabel = "", xticks = [], ytick
  * @param {"x" | "xy"} directions with "x" alone, a finger that moves up or down scrolls the page
  */
 export function draggable({ root, at }, onDrag, directions = "x") {
+  /** Where a finger came down that may be about to scroll. @type {PointerEvent | null} */
+  let waiting = null;
+  const begin = (/** @type {PointerEvent} */ event) => {
+    waiting = null;
+    onDrag(at(event), true);
+  };
   root.classList.add("ns-draggable", `ns-draggable-${directions}`);
   root.addEventListener("pointerdown", (event) => {
     if (!event.isPrimary || event.button) return;
     root.setPointerCapture(event.pointerId);
-    onDrag(at(event), true);
+    if (event.pointerType === "touch" && directions === "x") waiting = event;
+    else begin(event);
   });
   root.addEventListener("pointermove", (event) => {
-    if (root.hasPointerCapture(event.pointerId)) onDrag(at(event), false);
+    if (!root.hasPointerCapture(event.pointerId)) return;
+    if (!waiting) onDrag(at(event), false);
+    else if (Math.abs(event.clientX - waiting.clientX) > Math.abs(event.clientY - waiting.clientY)) begin(waiting);
   });
+  root.addEventListener("pointerup", () => {
+    if (waiting) begin(waiting);
+  });
+  root.addEventListener("pointercancel", () => (waiting = null));
 }

@@ -114,3 +114,28 @@ def test_plots_are_dragged_with_mouse_or_finger(site, open_tab, width):
     x, m = (float(tab.figure.get_by_role("slider", name=n).input_value()) for n in ("pixel x", "prediction m"))
     assert [rows[0][0] for rows in table(tab).values()] == pytest.approx(expected_charges(x, m, 1), **DIGITS)
     assert tab.errors == []
+
+
+@pytest.mark.parametrize(("across", "up"), [(2, 10), (10, 2)], ids=["up", "sideways"])
+def test_a_finger_scrolls_the_page_or_drags_but_not_both(site, open_tab, across, up):
+    tab = open_tab((site / "pixel_cost.html").as_uri(), width=390)
+    tab.page.set_viewport_size({"width": 390, "height": 500})
+    plot = tab.figure.locator(".ns-plot").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.8 * box["height"]
+    slider = tab.figure.get_by_role("slider", name="prediction m")
+    before = slider.input_value(), tab.page.evaluate("scrollY")
+    finger = tab.context.new_cdp_session(tab.page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+        tab.page.wait_for_timeout(20)
+
+    touch("touchStart", (x, y))
+    for i in range(1, 11):
+        touch("touchMove", (x + i * across, y - i * up))
+    touch("touchEnd")
+    tab.page.wait_for_timeout(300)
+    dragged, scrolled = slider.input_value() != before[0], tab.page.evaluate("scrollY") != before[1]
+    assert (dragged, scrolled) == (across > up, up > across)
