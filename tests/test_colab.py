@@ -26,7 +26,7 @@ from tools import notebooks, repository, toc
 from tools.colab import PACKAGES, pins, take_over
 
 LINKED = ("torch", "torchvision")  # 3 GB
-SOME = ("01_elbo", "04_negative_prior")
+SOME = ("01_elbo", "11_your_own_images")  # widgets and training; files and the command line
 
 STUB = '''"""Stands in for Colab's own package, which kernels there have imported when the first cell runs."""
 from google.colab import output
