@@ -100,6 +100,8 @@ class Detector:
     def judge(self, images: Tensor, rate: float = 0.05, by: str = "either") -> pd.DataFrame:
         """Scores and a verdict for each image.
 
+        BPD comes from one random draw of z per image, so that its last digits change with an image's place in the batch.
+
         Args:
             images: [N, C, H, W], uint8 or in [0, 1].
             rate: false-alarm rate, the probability that a new inlier is flagged, at most.
