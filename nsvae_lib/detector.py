@@ -100,7 +100,7 @@ class Detector:
     def judge(self, images: Tensor, rate: float = 0.05, by: str = "either") -> pd.DataFrame:
         """Scores and a verdict for each image.
 
-        BPD comes from one random draw of z per image, so that its last digits change with an image's place in the batch.
+        BPD comes from one random draw of z per image, so its last digits change with the image's place among them.
 
         Args:
             images: [N, C, H, W], uint8 or in [0, 1].
