@@ -49,7 +49,9 @@ def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
     if doctree is None:
         return
     if context["title"] == context["docstitle"]:
-        context["docstitle"] = ""  # once is enough for the front page
+        # Once is enough for the front page's name; the link in the sidebar keeps its text.
+        context["theme_logo"] = {**context["theme_logo"], "text": context["docstitle"]}
+        context["docstitle"] = ""
     site, description = app.config.html_baseurl, summary(doctree)
     named = {"description": description, "twitter:card": "summary_large_image"}
     properties = {
