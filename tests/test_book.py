@@ -370,12 +370,20 @@ def test_the_book_works_below_a_folder_of_a_server(served, browser):
     tab = browser.new_page()
     requests: list[str] = []
     failed: list[str] = []
+
+    def note_failure(request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # leaving the page stopped it
+            failed.append(request.url)
+
     tab.on("request", lambda request: requests.append(request.url))
-    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.on("requestfailed", note_failure)
     tab.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
     tab.on("pageerror", lambda error: failed.append(str(error)))
     for page in ("", *PAGES, "search.html?q=posterior"):
         tab.goto(f"{served}{page}", wait_until="networkidle")
+        # MathJax asks for its fonts late.
+        tab.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready }")
+        tab.wait_for_load_state("networkidle")
     tab.close()
     assert failed == []
     assert [address for address in requests if not address.startswith((served, "data:", "blob:"))] == []
