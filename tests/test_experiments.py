@@ -77,7 +77,7 @@ def _as_the_library(run):
         ({"initialisation": "authors"}, lambda vae: vae.encoder.features[4].weight.std() > 0.1),
         ({}, lambda vae: vae.encoder.features[4].weight.std() < 0.1),
     ],
-    ids=str,
+    ids=["latent_dim=3", "latent_dim", "initialisation=authors", "initialisation"],
 )
 def test_fields_of_a_run_reach_the_model(root, tmp_path, choice, built):
     vae, _ = experiments.train(Run("MNIST", n_train=50, epochs=1, **choice), root, tmp_path, progress=False)
