@@ -16,7 +16,7 @@ run = CliRunner().invoke
 def small_images(monkeypatch):
     """The embedded sample in place of the full sets, for `experiments` alone."""
 
-    def from_sample(name, root, *, sample, n_train=60, n_test=40):
+    def from_sample(name, root, *, sample, n_train=60, n_test=40, raw_orientation=False):
         if name not in ("MNIST", "FashionMNIST", "Glyphs"):
             raise FileNotFoundError(name)
         return load(name, n_train=min(n_train, 60), n_test=min(n_test, 40))

@@ -97,6 +97,7 @@ def test_board_loads_weights_once_and_only_when_somebody_plays(site, open_tab, b
     assert asked == []
     for name in ("a shoe", "a digit"):
         tab.figure.get_by_role("radio", name=name).check()
+        settled(tab)
         answered(tab, expected_verdicts(drawn(tab), board))
     assert sorted(asked) == ["FashionMNIST_bernoulli_EMNIST-Letters", "FashionMNIST_bernoulli_none"]
     assert tab.errors == []
