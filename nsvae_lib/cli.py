@@ -173,7 +173,7 @@ def reproduce(
     noise: Annotated[str | None, typer.Option(help="Only runs with this noise model.")] = None,
     negatives: Annotated[str | None, typer.Option(help="Only runs with these negatives; see experiments.Run.")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Size of the networks: light or authors; default: as the runs have it.")
+        str | None, typer.Option(help="Size of the networks: small, light or authors; default: as the runs have it.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; the paper: 1e-4. Default: 3e-4.")] = None,
     n_test: Annotated[int, typer.Option(help="Images of each test set to score.")] = 10_000,
@@ -220,7 +220,7 @@ def write_report(
     n_train: Annotated[int | None, typer.Option(help="Training images of the runs; default: see below.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Their epochs.")] = None,
     lr: Annotated[float | None, typer.Option(help="Their learning rate.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Size of their networks: light or authors.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Size of their networks: small, light or authors.")] = None,
     results: Annotated[Path, typer.Option(help="The table of results, runs.csv.")] = experiments.RESULTS / "runs.csv",
 ) -> None:
     """Lay our results beside every number of the paper's tables. Default: the budget that fills the most cells.

@@ -1,11 +1,12 @@
-"""Encoders and decoders, nothing else. Two families, each in two presets.
+"""Encoders and decoders, nothing else. Two families, each in three presets.
 
 Grey images (C = 1): the encoder of Rosca et al. (2018) as the paper's authors use it, and their decoder of transposed
 convolutions. Colour images (C = 3): the DCGAN-style networks of the paper's section IV-A.
 
 preset "authors": the authors' networks, widths and initial values. preset "light" (default): the same without the
 256-channel layer at full resolution (grey; that one layer is 90 % of the work) or with half the channels (colour),
-and PyTorch's initial values. `initialisation` takes the initial values of the one with the widths of the other.
+and PyTorch's initial values. preset "small": light with half the channels, a quarter of the weights, for web pages and
+for a first try. `initialisation` takes the initial values of the one with the widths of the other.
 """
 
 import math
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PRESETS = ("light", "authors")
+PRESETS = ("small", "light", "authors")
 BATCH_NORMS = ("trained", "frozen", "none")
 INITIALISATIONS = ("preset", "pytorch", "authors")
 
@@ -80,23 +81,24 @@ def grey_networks(shape: tuple[int, int, int], latent_dim: int, preset: str) -> 
     """Encoder: 5x5 convolutions, 8-16-32-64-64 channels, strides 2-1-2-1-2. Decoder: its rough mirror image."""
     channels, height, width = shape
     _require_multiple(shape, 4)
+    share = 2 if preset == "small" else 1
     features = nn.Sequential()
     previous = channels
     for out, stride in ((8, 2), (16, 1), (32, 2), (64, 1), (64, 2)):
-        features += nn.Sequential(nn.Conv2d(previous, out, 5, stride, padding=2), nn.ReLU())
-        previous = out
+        features += nn.Sequential(nn.Conv2d(previous, out // share, 5, stride, padding=2), nn.ReLU())
+        previous = out // share
     feature_dim = previous * math.ceil(height / 8) * math.ceil(width / 8)
 
+    start = (64 // share, height // 4, width // 4)
     layers = nn.Sequential()
-    previous = 64
-    for out in (32, 32):
+    previous = start[0]
+    for out in (32 // share, 32 // share):
         layers += nn.Sequential(nn.ConvTranspose2d(previous, out, 5, 2, padding=2, output_padding=1), nn.ReLU())
         previous = out
     if preset == "authors":
         layers += nn.Sequential(nn.ConvTranspose2d(previous, 256, 5, padding=2), nn.ReLU())
         previous = 256
     layers.append(ConvolutionToFewChannels(previous, channels, 5, padding=2))
-    start = (64, height // 4, width // 4)
     return Encoder(features, feature_dim, latent_dim), Decoder(latent_dim, start, layers)
 
 
@@ -106,7 +108,7 @@ def colour_networks(
     """Encoder: 4x4 convolutions with batch norm, 32-64-128-256 channels. Decoder: convolutions and upsampling."""
     channels, height, width = shape
     _require_multiple(shape, 8)
-    share = 1 if preset == "authors" else 2
+    share = {"small": 4, "light": 2, "authors": 1}[preset]
     features = nn.Sequential()
     previous = channels
     for out, stride in ((32, 1), (64, 2), (128, 2), (256, 2)):

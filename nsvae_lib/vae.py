@@ -72,7 +72,7 @@ class VAE(nn.Module):
             shape: (1, H, W) for grey images, (3, H, W) for colour.
             noise: name of the noise model (`noise.NOISE_MODELS`) or a noise model.
             latent_dim: D, the number of latent dimensions; default 10 for grey and 100 for colour images.
-            preset: size of the networks, "light" or "authors" (see `networks`).
+            preset: size of the networks, "small", "light" or "authors" (see `networks`).
             seed: fixes the initial parameters; the global random state is left as it was.
             spectral_norm: divide the encoder's convolution kernels by their largest singular value (Miyato et al.,
                 2018), which steadies adversarial training; the paper does so for colour images.

@@ -24,16 +24,28 @@ RECIPES = [
     *(Run("FashionMNIST", noise, "EMNIST-Letters") for noise in ("bernoulli", "gaussian")),
     # Adversarial training costs two to three times as much per image; these see a third of the images.
     *(Run("FashionMNIST", noise, "adversarial", n_train=20_000) for noise in ("bernoulli", "gaussian")),
+    # For the drawing board, which sends three models to every visitor of a page.
+    *(Run("FashionMNIST", "bernoulli", negatives, preset="small") for negatives in ("none", "EMNIST-Letters")),
+    Run("FashionMNIST", "bernoulli", "adversarial", preset="small", n_train=20_000),
 ]
 
 
 def model_name(run: Run) -> str:
-    """A shipped model's file name without its ending: INLIER_NOISE_NEGATIVES."""
-    return f"{run.inlier}_{run.noise}_{run.negatives}"
+    """The name of the model that a run makes: INLIER_NOISE_NEGATIVES, and _PRESET where it is not "light"."""
+    return name_of(run.inlier, run.noise, run.negatives, run.preset)
+
+
+def name_of(inlier: str, noise: str, negatives: str, preset: str) -> str:
+    """The same from the fields of `experiments.Run` that a name is made of."""
+    return "_".join([inlier, noise, negatives, *([] if preset == "light" else [preset])])
 
 
 def pretrained(
-    inlier: str, noise: str = "bernoulli", negatives: str = "none", device: str | torch.device | None = None
+    inlier: str,
+    noise: str = "bernoulli",
+    negatives: str = "none",
+    preset: str = "light",
+    device: str | torch.device | None = None,
 ) -> VAE:
     """A model that comes with the library, ready to score images.
 
@@ -42,6 +54,7 @@ def pretrained(
         noise: noise model, see `noise.NOISE_MODELS`.
         negatives: where its negative samples came from: "none" for a plain VAE, "EMNIST-Letters" for that auxiliary
             set, "adversarial" for the model's own images (see `experiments.Run`).
+        preset: size of its networks, "light" or, for three models of garments, "small" (see `networks`).
         device: where to put it; default: the best there is.
 
     Returns:
@@ -50,7 +63,7 @@ def pretrained(
     Raises:
         ValueError: no such model; the message lists those there are.
     """
-    name = f"{inlier}_{noise}_{negatives}"
+    name = name_of(inlier, noise, negatives, preset)
     known = pretrained_names()
     if name not in known:
         raise ValueError(f"there is no trained model {name!r}; known: {', '.join(known)}")
@@ -58,7 +71,7 @@ def pretrained(
 
 
 def pretrained_names() -> list[str]:
-    """Names INLIER_NOISE_NEGATIVES of the trained models that come with the library."""
+    """Names INLIER_NOISE_NEGATIVES, or INLIER_NOISE_NEGATIVES_PRESET, of the models that come with the library."""
     return sorted(path.stem for path in MODELS.glob("*.safetensors"))
 
 
@@ -92,8 +105,8 @@ def score_model(name: str, root: str | Path | None) -> Iterator[dict[str, Any]]:
     Raises:
         FileNotFoundError: the model's own test images are not there.
     """
-    inlier_name, noise, negatives = name.split("_")
-    vae = pretrained(inlier_name, noise, negatives)
+    inlier_name, noise, negatives, *_ = name.split("_")
+    vae = pretrained(*name.split("_"))
     described = {"model": name, "inlier": inlier_name, "noise": noise, "negatives": negatives}
     made = {key: vae.provenance[key] for key in ("n_train", "epochs", "lr", "preset", "seed")}
     for row in evaluations(vae, inlier_name, root):

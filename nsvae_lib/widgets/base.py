@@ -13,7 +13,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from ..vae import VAE
-from ..zoo import pretrained, pretrained_names
+from ..zoo import name_of, pretrained, pretrained_names
 from . import modules
 from .weights import pack
 
@@ -102,9 +102,11 @@ class Widget(anywidget.AnyWidget):
 
 def _shipped(vae: VAE, packed: bytes) -> str | None:
     """The name of the model if it comes with the library, unchanged."""
-    inlier, noise, negatives = (str(vae.provenance.get(key)) for key in ("inlier", "noise", "negatives"))
-    name = f"{inlier}_{noise}_{negatives}"
-    unchanged = name in pretrained_names() and pack(pretrained(inlier, noise, negatives, device="cpu")) == packed
+    inlier, noise, negatives, preset = (
+        str(vae.provenance.get(key)) for key in ("inlier", "noise", "negatives", "preset")
+    )
+    name = name_of(inlier, noise, negatives, preset)
+    unchanged = name in pretrained_names() and pack(pretrained(inlier, noise, negatives, preset, "cpu")) == packed
     return name if unchanged else None
 
 

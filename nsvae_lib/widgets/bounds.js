@@ -59,7 +59,11 @@ export function render({ model, el }) {
     width: 360,
     height: 220,
   });
-  const curves = { q: svg("path", { class: "ns-posterior" }), grips: svg("g"), draws: svg("g") };
+  const curves = {
+    q: svg("path", { class: "ns-posterior" }),
+    grips: svg("g"),
+    draws: svg("path", { class: "ns-dot" }),
+  };
   densities.curves.append(
     curves.q,
     densities.curve(bell({ mean: 0, scale: 1 }), "ns-threshold"),
@@ -164,7 +168,7 @@ export function render({ model, el }) {
     });
     curves.q.setAttribute("d", `${densities.path(bell(at))}L${densities.toX(9)} ${densities.toY(0)}Z`);
     curves.grips.replaceChildren(...grips(at));
-    curves.draws.replaceChildren(...dots(at, K));
+    curves.draws.setAttribute("d", dots(at, K));
     mean.set(at.mean);
     scale.set(at.scale);
     samples.set(Math.log2(K));
@@ -179,14 +183,14 @@ export function render({ model, el }) {
     const highest = Math.max(...logs);
     const weights = logs.map((v) => Math.exp(v - highest));
     const total = weights.reduce((a, b) => a + b);
-    return first.map((e, i) =>
-      svg("circle", {
-        cx: densities.toX(within(at.mean + at.scale * e, { min: LATENT[0], max: LATENT[1] })),
-        cy: densities.toY(0) - 8,
-        r: Math.max(1, 8 * Math.sqrt(weights[i] / total)),
-        class: "ns-dot",
-      }),
-    );
+    const y = (densities.toY(0) - 8).toFixed(1);
+    return first
+      .map((e, i) => {
+        const x = densities.toX(within(at.mean + at.scale * e, { min: LATENT[0], max: LATENT[1] }));
+        const r = Math.max(1, 8 * Math.sqrt(weights[i] / total));
+        return disc(x.toFixed(1), y, r.toFixed(1));
+      })
+      .join("");
   }
 
   /** Where q is taken hold of: its mean, and a standard deviation to each side. @param {Gaussian} at */
@@ -248,6 +252,9 @@ export function render({ model, el }) {
     model.off("change:seed", redraw);
   };
 }
+
+/** A full circle, as part of a path. @param {string} x @param {string} y @param {string} r */
+const disc = (x, y, r) => `M${x} ${y}m-${r} 0a${r} ${r} 0 1 0 ${2 * Number(r)} 0a${r} ${r} 0 1 0 -${2 * Number(r)} 0`;
 
 /** @param {number} value @param {{min: number, max: number}} limits */
 const within = (value, { min, max }) => Math.min(max, Math.max(min, value));

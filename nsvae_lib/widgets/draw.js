@@ -80,13 +80,14 @@ export function render({ model, el }) {
     working = true;
     for (const label of waiting) {
       const network = await networkOf(label);
-      // What the reader draws is shown first, and the next stroke need not wait for more than one model.
-      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+      // What the reader draws is shown first, and the next stroke need not wait for more than half a model.
+      await nextPicture();
       waiting.delete(label);
       seen.add(label);
       markWaiting();
       const x = unit(pixels());
       const q = encode(network, x);
+      await nextPicture();
       const noise = /** @type {number[]} */ (model.get("noise"));
       const logits = decode(
         network,
@@ -352,6 +353,9 @@ export function render({ model, el }) {
   drawAnswers();
   return () => reactions.forEach(([event, reaction]) => model.off(event, reaction));
 }
+
+/** Wait until the screen has shown what is new. */
+const nextPicture = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 
 /**
  * A small histogram of the inliers' scores on which the picture's own is marked, with the region of alarm.

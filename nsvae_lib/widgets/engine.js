@@ -14,9 +14,10 @@
  * @property {number} [kernel]
  * @property {number} [stride]
  * @property {number} [padding]
- * @property {Float64Array} weight
- * @property {Float64Array} bias
+ * @property {Float32Array} weight
+ * @property {Float32Array} bias
  * @property {Float64Array} output where the layer writes; its next use overwrites it
+ * @property {Live} live
  */
 
 /**
@@ -29,6 +30,8 @@
  * @property {Layer[]} encoder
  * @property {Layer[]} decoder
  */
+
+/** @typedef {{count: number, value: Float64Array, offset: Int32Array}} Live inputs that are not zero, and where their weights begin */
 
 /** @typedef {ArrayLike<number>} Numbers */
 /** @typedef {{mean: number[], scale: number[]}} Normal independent normals: means and standard deviations */
@@ -45,7 +48,7 @@ export function readNetwork(bytes) {
   const network = JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)));
   let at = start;
   const floats = (/** @type {number} */ n) => {
-    const found = new Float64Array(n);
+    const found = new Float32Array(n);
     for (let i = 0; i < n; i++, at += 4) found[i] = view.getFloat32(at, true);
     return found;
   };
@@ -59,13 +62,15 @@ export function readNetwork(bytes) {
       const rounded = new Int8Array(bytes.buffer, bytes.byteOffset + at, n);
       at += n;
       const scales = floats(channels);
-      layer.weight = Float64Array.from(rounded, (w, i) => w * scales[i % channels]);
+      layer.weight = Float32Array.from(rounded, (w, i) => w * scales[i % channels]);
     } else {
       layer.weight = floats(n);
     }
     if (layer.kind === "convolution" && layer.stride === 1) transpose(layer);
     layer.bias = floats(layer.kind === "dense" ? outputs : channels);
     layer.output = new Float64Array(outputs);
+    const most = 3 + (layer.kind === "dense" ? inputs : layer.in[2]);
+    layer.live = { count: 0, value: new Float64Array(most), offset: new Int32Array(most) };
   }
   return network;
 }
@@ -110,11 +115,9 @@ function run(input, layer) {
  * @param {Float64Array} input
  * @param {Layer} layer
  */
-function dense(input, { weight, output }) {
-  const n = output.length;
-  for (let i = 0; i < input.length; i++) {
-    if (input[i] !== 0) addProduct(output, 0, weight, i * n, n, input[i]);
-  }
+function dense(input, { weight, output, live }) {
+  gather(live, input, 0, input.length, output.length);
+  addProducts(output, 0, output.length, weight, 0, live);
 }
 
 /**
@@ -143,24 +146,21 @@ function transpose(layer) {
  * @param {Layer} layer
  */
 function spread(input, layer) {
-  const { weight, output, kernel = 1 } = layer;
+  const { weight, output, live, kernel = 1 } = layer;
   const [height, width, channels] = layer.in;
   const [outHeight, outWidth, outChannels] = layer.out;
   const rows = reached(layer, height, outHeight);
   const columns = reached(layer, width, outWidth);
-  // Channels outermost: the weights of one input channel stay in the processor's fastest memory.
-  for (let channel = 0; channel < channels; channel++) {
-    for (let y = 0, i = channel; y < height; y++) {
-      for (let x = 0; x < width; x++, i += channels) {
-        const value = input[i];
-        if (value === 0) continue;
-        for (const { from: ky, to: outY, length: ys } of rows[y]) {
-          for (const { from: kx, to: outX, length: xs } of columns[x]) {
-            for (let k = 0; k < ys; k++) {
-              const w = ((channel * kernel + ky + k) * kernel + kx) * outChannels;
-              const o = ((outY + k) * outWidth + outX) * outChannels;
-              addProduct(output, o, weight, w, xs * outChannels, value);
-            }
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i += channels) {
+      gather(live, input, i, channels, kernel ** 2 * outChannels);
+      if (live.count === 0) continue;
+      for (const { from: ky, to: outY, length: ys } of rows[y]) {
+        for (const { from: kx, to: outX, length: xs } of columns[x]) {
+          for (let k = 0; k < ys; k++) {
+            const w = ((ky + k) * kernel + kx) * outChannels;
+            const o = ((outY + k) * outWidth + outX) * outChannels;
+            addProducts(output, o, xs * outChannels, weight, w, live);
           }
         }
       }
@@ -169,23 +169,42 @@ function spread(input, layer) {
 }
 
 /**
- * output[o...] += value * weight[w...], n numbers, four at a time.
+ * Find those of a position's inputs that are not zero, made up to a multiple of four.
+ * @param {Live} live where they go
+ * @param {Float64Array} input
+ * @param {number} from
+ * @param {number} n
+ * @param {number} weights of one input
+ */
+function gather(live, input, from, n, weights) {
+  const { value, offset } = live;
+  let count = 0;
+  for (let i = 0; i < n; i++) {
+    value[count] = input[from + i];
+    offset[count] = i * weights;
+    if (value[count] !== 0) count++;
+  }
+  for (; count % 4; count++) value[count] = offset[count] = 0;
+  live.count = count;
+}
+
+/**
+ * output[o...] += value * weight[w + offset...], n numbers for each live input, four inputs at a time.
  * @param {Float64Array} output
  * @param {number} o
- * @param {Float64Array} weight
- * @param {number} w
  * @param {number} n
- * @param {number} value
+ * @param {Float32Array} weight
+ * @param {number} w
+ * @param {Live} live
  */
-function addProduct(output, o, weight, w, n, value) {
-  const end = o + n;
-  for (; o + 4 <= end; o += 4, w += 4) {
-    output[o] += value * weight[w];
-    output[o + 1] += value * weight[w + 1];
-    output[o + 2] += value * weight[w + 2];
-    output[o + 3] += value * weight[w + 3];
+function addProducts(output, o, n, weight, w, { count, value, offset }) {
+  for (let j = 0; j < count; j += 4) {
+    const [a, b, c, d] = [value[j], value[j + 1], value[j + 2], value[j + 3]];
+    const [p, q, r, s] = [w + offset[j], w + offset[j + 1], w + offset[j + 2], w + offset[j + 3]];
+    for (let i = 0; i < n; i++) {
+      output[o + i] += a * weight[p + i] + b * weight[q + i] + c * weight[r + i] + d * weight[s + i];
+    }
   }
-  for (; o < end; o++, w++) output[o] += value * weight[w];
 }
 
 /**

@@ -93,6 +93,9 @@ export async function render({ model, el }) {
     return path;
   }
 
+  /** The posterior that the rows' curves show. */
+  let drawn = "";
+
   const draw = everyFrame(() => {
     const { q, z } = get();
     const x = images[model.get("picked")];
@@ -117,8 +120,9 @@ export async function render({ model, el }) {
         `${{ z: "z", mean: "mean of q", scale: "scale of q" }[moved]}, dimension ${d + 1}`,
       );
       input.setAttribute("aria-valuetext", format(shown));
-      posterior.setAttribute("d", bellPath(q.mean[d], q.scale[d], limits));
+      if (drawn !== String([q.mean, q.scale])) posterior.setAttribute("d", bellPath(q.mean[d], q.scale[d], limits));
     });
+    drawn = String([q.mean, q.scale]);
     speaker.say(`log p of x given z ${format(logp, 1)} nats, KL to the prior ${format(kl, 1)} nats`);
   });
 

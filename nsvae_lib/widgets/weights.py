@@ -38,7 +38,7 @@ def pack(vae: VAE, bits: int = 8) -> bytes:
     """The VAE for the engine.
 
     Args:
-        vae: a VAE for grey images, preset "light" or "authors".
+        vae: a VAE for grey images, made by `VAE.for_images`.
         bits: 8 for weights rounded to int8 (0.3 MB for a light VAE), 32 for weights as they are.
 
     Raises:
