@@ -15,8 +15,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-LAB = shutil.which("jupyter-lab")
-pytestmark = pytest.mark.skipif(LAB is None, reason="no JupyterLab: pip install jupyterlab, here or elsewhere on PATH")
+LAB = Path(sys.executable).with_name("jupyter-lab")
 
 # What readers of a notebook run, cell by cell.
 CELLS = {
@@ -48,7 +47,7 @@ PIXELS = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, c
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a notebook of these cells, in a JupyterLab, from wherever, with kernels of this Python."""
+    """The address of a notebook of these cells, in a JupyterLab with kernels of this Python."""
     folder = tmp_path_factory.mktemp("lab")
     notebook = new_notebook(cells=[new_code_cell(source.strip(), id=name) for name, source in CELLS.items()])
     notebook.metadata.kernelspec = {"name": "this", "display_name": "this", "language": "python"}
