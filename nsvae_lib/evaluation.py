@@ -57,7 +57,7 @@ def evaluate(inlier: ArrayLike, ood: ArrayLike, *, bootstrap: int = 1000, seed: 
         raise ValueError(f"bootstrap must be at least 1, got {bootstrap}")
     labels, scores = _labelled(inlier, ood)
     n_inlier, n_ood = int((labels == 0).sum()), int(labels.sum())
-    fpr, tpr, _ = roc_curve(labels, scores)
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     low, high = np.quantile(
         _bootstrap_aurocs(scores[labels == 0], scores[labels == 1], bootstrap, seed), (0.025, 0.975)
     )

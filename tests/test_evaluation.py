@@ -64,6 +64,14 @@ def test_fpr95_by_hand():
     assert evaluate(np.r_[np.zeros(9), 105], ood, bootstrap=1).fpr95 == pytest.approx(0.1)
 
 
+@given(*2 * [st.lists(st.integers(0, 30), min_size=20, max_size=80)])
+def test_fpr95_is_that_of_the_strictest_threshold_that_finds_95_percent(inlier, ood):
+    """Ties in equal numbers make straight pieces of the ROC curve, whose inner points count too."""
+    a, b = np.array(inlier), np.array(ood)
+    strictest = max(t for t in b if (b >= t).mean() >= 0.95)
+    assert evaluate(a, b, bootstrap=1).fpr95 == pytest.approx((a >= strictest).mean())
+
+
 @pytest.mark.parametrize(
     ("inlier", "ood", "message"),
     [([], [1.0], "no inlier scores"), ([1.0], [], "no OOD scores"), ([1.0, np.nan], [1.0], "1 of 2 inlier scores")],
