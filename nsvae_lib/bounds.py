@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from .data import to_float
 from .vae import VAE
 
 
@@ -34,7 +35,7 @@ def log_weights(
 
     Args:
         vae: the model.
-        x: images, float in [0, 1]; uint8 images must go through `data.to_float` first.
+        x: images, uint8 or in [0, 1].
         samples: S, draws of z per image; >= 1.
         generator: source of the draws, on the model's device; default: PyTorch's own.
         q: Normal [N, D], one for each image; default: the encoder's posterior q(z|x).
@@ -46,7 +47,7 @@ def log_weights(
         raise ValueError(f"samples must be at least 1, got {samples}")
     q = q or vae.encode(x)
     z = draw_latents(q, samples, generator)
-    return vae.decode(z).log_prob(x) + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
+    return vae.decode(z).log_prob(to_float(x)) + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
 
 
 def refit_posterior(
@@ -64,7 +65,7 @@ def refit_posterior(
 
     Args:
         vae: the model; its parameters do not change.
-        x: images [N, C, H, W], float in [0, 1]; uint8 images must go through `data.to_float` first.
+        x: images [N, C, H, W], uint8 or in [0, 1].
         steps: of Adam, each with one draw of z per image.
         lr: its learning rate.
         generator: source of the draws, on the model's device; default: PyTorch's own.
@@ -73,7 +74,7 @@ def refit_posterior(
     Returns:
         Normal [N, D]; pass it as `q` to `log_weights`.
     """
-    start = start or vae.encode(x)
+    x, start = to_float(x), start or vae.encode(x)
     mean, log_std = (t.detach().clone().requires_grad_() for t in (start.mean, start.stddev.log()))
     optimizer = torch.optim.Adam([mean, log_std], lr)
     for _ in range(steps):
@@ -124,7 +125,7 @@ def cubo(log_w: Tensor, n: float = 2.0) -> Tensor:
 
 def effective_sample_size(log_w: Tensor) -> Tensor:
     """1 / sum_k u_k^2 with u = softmax(log w): [S, N] -> [N], in [1, S]; how many samples carry the estimate."""
-    return (2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp()
+    return 1 / log_w.softmax(0).square().sum(0)
 
 
 def expected_w_log_w(log_w: Tensor) -> Tensor:

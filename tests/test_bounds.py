@@ -23,6 +23,7 @@ from nsvae_lib.bounds import (
 )
 from nsvae_lib.data import load, to_float
 from nsvae_lib.linear_gaussian import LinearGaussian
+from nsvae_lib.vae import VAE
 from nsvae_lib.zoo import pretrained
 
 number = st.floats(-4, 4)
@@ -183,6 +184,26 @@ def test_bounds_and_gradients_are_finite_far_from_zero(level, dtype):
         value = bound(log_w)
         (gradient,) = torch.autograd.grad(value.sum(), log_w)
         assert value.isfinite().all() and gradient.isfinite().all(), bound.__name__
+
+
+@pytest.mark.parametrize("level", [-1e5, -3000.0, 0.0])
+def test_effective_sample_size_keeps_its_digits_far_from_zero(level):
+    """Log-weights of images are hundreds or thousands of nats below zero."""
+    spread = torch.tensor([[0.0, 0.0], [0.0, -1.0], [0.0, -2.0]])
+    size = effective_sample_size(level + spread)
+    assert size.tolist() == pytest.approx(effective_sample_size(spread.double()).tolist(), rel=1e-6)
+    assert size[0].item() == pytest.approx(3, rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian", "continuous-bernoulli"])
+def test_uint8_images_have_the_weights_of_the_same_images_in_floating_point(noise, tiny_images):
+    vae = VAE.for_images((1, 12, 12), noise, latent_dim=3)
+    images = tiny_images[:4]
+    for function in (
+        lambda x: log_weights(vae, x, 2, torch.Generator().manual_seed(0)),
+        lambda x: refit_posterior(vae, x, steps=3, generator=torch.Generator().manual_seed(0)).mean,
+    ):
+        assert torch.equal(function(images), function(to_float(images)))
 
 
 def test_upper_bounds_above_the_evidence_for_many_samples():
