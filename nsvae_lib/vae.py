@@ -11,7 +11,7 @@ from torch.distributions import Independent, Normal
 from .checkpoints import read_safetensors, write_safetensors
 from .data import check_images, to_float
 from .networks import build
-from .noise import make_noise
+from .noise import NOISE_MODELS, make_noise
 
 FORMAT = "nsvae-vae-1"
 DEFAULT_LATENT_DIM = {1: 10, 3: 100}
@@ -88,7 +88,7 @@ class VAE(nn.Module):
         if latent_dim is None:
             latent_dim = DEFAULT_LATENT_DIM.get(channels, 10)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs as well
             encoder, decoder = build((channels, height, width), latent_dim, preset, batch_norm, initialisation)
             if spectral_norm:
                 for module in encoder.modules():
@@ -148,13 +148,17 @@ class VAE(nn.Module):
             provenance: anything JSON can hold: data, epochs, seed, ... It comes back as `vae.provenance`.
 
         Raises:
-            ValueError: the model was not made by `VAE.for_images`, so a file could not rebuild it.
+            ValueError: the model was not made by `VAE.for_images` or has a noise model of its own, so that a file could
+                not rebuild it.
         """
         if self.architecture is None:
             raise ValueError("only a VAE made by VAE.for_images can be saved: its file must be able to rebuild it")
+        noise = getattr(self.noise, "name", None)
+        if noise not in NOISE_MODELS:
+            raise ValueError(f"cannot save the noise model {self.noise}; known: {', '.join(NOISE_MODELS)}")
         description = {
             **self.architecture,
-            "noise": self.noise.name,
+            "noise": noise,
             "provenance": {**self.provenance, **provenance},
             "nsvae_lib": version("nsvae_lib"),
             "torch": torch.__version__,

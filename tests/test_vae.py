@@ -9,6 +9,7 @@ from torch import nn
 
 from nsvae_lib.checkpoints import read_safetensors, write_safetensors
 from nsvae_lib.networks import ConvolutionToFewChannels
+from nsvae_lib.noise import Bernoulli
 from nsvae_lib.vae import FORMAT, VAE
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
@@ -208,7 +209,7 @@ def test_the_description_is_json_in_the_header(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"preset": "huge"}, "unknown preset 'huge'; known: light, authors"),
+        ({"preset": "huge"}, "unknown preset 'huge'; known: small, light, authors"),
         ({"noise": "poisson"}, "unknown noise model"),
         ({"shape": (2, 28, 28)}, "1 .grey. or 3 .colour. channels"),
         ({"shape": (1, 30, 28)}, "multiples of 4, got 30 x 28"),
@@ -224,3 +225,23 @@ def test_bad_arguments(arguments, message):
 def test_images_of_another_shape_are_named(tiny_vae):
     with pytest.raises(ValueError, match=r"takes images \[N, 1, 12, 12\], got \[2, 3, 12, 12\]"):
         tiny_vae.encode(torch.rand(2, 3, 12, 12))
+
+
+def test_a_seed_leaves_the_generators_of_gpus_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("has seeded the GPUs"))
+    first, second, other = (VAE.for_images(GREY, seed=seed).decoder.dense.weight for seed in (1, 1, 2))
+    assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+def test_noise_that_a_file_cannot_rebuild_is_not_saved(tmp_path):
+    class Mine(nn.Module):
+        def forward(self, logits):
+            return Bernoulli()(logits)
+
+    for name in (None, "mine"):
+        vae = VAE.for_images(GREY, Mine())
+        if name is not None:
+            vae.noise.name = name
+        with pytest.raises(ValueError, match=r"cannot save the noise model Mine\(\); known: bernoulli"):
+            vae.save(tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
