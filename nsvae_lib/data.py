@@ -6,6 +6,7 @@ where `to_float` turns it into numbers in [0, 1].
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,7 @@ class ImageData:
         """
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be between 0 and 1, got {held_out}")
+        counts = _counts(n_train, n_test)
         folder = Path(folder).expanduser()
         found = folders.read_pictures(folder, folders.guess_shape(folder, size, colour), progress)
         order = sorted(range(len(found.digests)), key=lambda i: found.digests[i])
@@ -86,7 +88,7 @@ class ImageData:
         is_test = [int(digest[:8], 16) / 2**32 < held_out for digest in found.digests]
         where = files.readable(folder)
         sides = {"train": [i for i in order if not is_test[i]], "test": [i for i in order if is_test[i]]}
-        for part, n in (("train", n_train), ("test", n_test)):
+        for part, n in counts.items():
             if not sides[part]:
                 raise ValueError(
                     f"no picture in {folder} ({len(order):,} in all) is on the {part} side. A hash of each file "
@@ -153,14 +155,11 @@ def load(
         FileNotFoundError: the set is nowhere; the message says how to get it.
         OSError: a file is cut off or corrupted, or a download failed; the message says what to do.
     """
-    counts = {"train": n_train, "test": n_test}
-    for part, n in counts.items():
-        if n is not None and n < 0:
-            raise ValueError(f"n_{part}: expected None or a count from 0 on, got {n}")
     if name.startswith(_FOLDER):
         if root is not None or sample or download or raw_orientation:
             raise ValueError(f"{name!r} takes no root, sample, download or raw_orientation: it names its own folder")
         return ImageData.from_folder(name.removeprefix(_FOLDER), n_train=n_train, n_test=n_test)
+    counts = _counts(n_train, n_test)
     name = canonical_name(name)
     if name in _RENDERED:
         return _rendered(name, counts, seed)
@@ -222,6 +221,11 @@ def to_float(images: Tensor) -> Tensor:
     raise ValueError(f"expected uint8 or floating-point images, got {images.dtype}")
 
 
+def digest(numbers: Tensor) -> str:
+    """SHA-256 of a tensor's numbers, in hexadecimal: the same for the same images wherever they came from."""
+    return hashlib.sha256(numbers.cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
 def check_images(images: Tensor, shape: tuple[int, int, int] | None = None, name: str = "images") -> Tensor:
     """Return `images`, unchanged, if they are `[N, C, H, W]`, uint8 or floating point in [0, 1].
 
@@ -254,6 +258,15 @@ def check_images(images: Tensor, shape: tuple[int, int, int] | None = None, name
             hint = "; divide by 255 first" if low >= 0 and 1 < high <= 255 else ""
             raise ValueError(f"{name}: expected values in [0, 1], got values from {low:g} to {high:g}{hint}")
     return images
+
+
+def _counts(n_train: int | None, n_test: int | None) -> dict[str, int | None]:
+    """How many images of each part are asked for. ValueError if less than none."""
+    counts = {"train": n_train, "test": n_test}
+    for part, n in counts.items():
+        if n is not None and n < 0:
+            raise ValueError(f"n_{part}: expected None or a count from 0 on, got {n}")
+    return counts
 
 
 def _rendered(name: str, counts: Mapping[str, int | None], seed: int) -> ImageData:

@@ -4,7 +4,6 @@ A score alone says nothing: is a KL of 30 nats much? Held-out inliers, which the
 what is usual. A new image is flagged if hardly any of them scores as high.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 from torch import Tensor
 
+from .data import check_images, digest
 from .scores import score
 from .vae import VAE
 
@@ -92,7 +92,7 @@ class Detector:
             ValueError: images that the VAE cannot take, or no held-out image that it was not trained on.
         """
         known = frozenset() if trained_on is None else frozenset(_fingerprints(trained_on))
-        fresh = torch.tensor([f not in known for f in _fingerprints(held_out)])
+        fresh = torch.tensor([f not in known for f in _fingerprints(check_images(held_out, vae.shape, "held_out"))])
         if not fresh.any():
             raise ValueError("every held-out image is a training image too: there is nothing to calibrate with")
         return cls(vae, score(vae, held_out[fresh], SCORES), known)
@@ -175,4 +175,6 @@ def _rank(n: int, rate: float) -> int:
 
 def _fingerprints(images: Tensor) -> list[str]:
     """A hash of each image's pixels; 12 hexadecimal digits confuse two of a million images with odds of 1 in 500."""
-    return [hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).hexdigest()[:12] for image in images]
+    if images.is_floating_point():
+        images = (images * 255).round().to(torch.uint8)
+    return [digest(image)[:12] for image in images]

@@ -5,14 +5,13 @@ to the model's device; `draw(x, vae, generator)` gives as many negatives as ther
 [N, C, H, W], float in [0, 1], drawn on the device; all randomness comes from the generator.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .data import ImageData, check_images, to_float
+from .data import ImageData, check_images, digest, to_float
 from .vae import VAE
 
 
@@ -53,9 +52,7 @@ class FromImages:
         return torch.cat([to_float(part) for part in parts])
 
     def __repr__(self) -> str:
-        digests = [hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()[:12] for images in self.sets]
-        described = (f"{len(images)} images {digest}" for images, digest in zip(self.sets, digests, strict=True))
-        return f"FromImages({', '.join(described)})"
+        return f"FromImages({', '.join(f'{len(images)} images {digest(images)[:12]}' for images in self.sets)})"
 
 
 class UniformNoise:
@@ -116,7 +113,10 @@ class Generated:
         return (self.generator_vae or vae).sample(len(x), generator)
 
     def __repr__(self) -> str:
-        return f"Generated({'' if self.generator_vae is None else self.generator_vae.provenance or self.generator_vae})"
+        if self.generator_vae is None:
+            return "Generated()"
+        parameters = torch.cat([p.detach().flatten() for p in self.generator_vae.parameters()])
+        return f"Generated({self.generator_vae}, parameters {digest(parameters)[:12]})"
 
 
 class Mixture:

@@ -6,7 +6,6 @@ exactly the gradients of both steps at half the cost. Only what an objective han
 after the encoder has moved.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from .checkpoints import read_safetensors, write_safetensors
-from .data import ImageData, check_images, to_float
+from .data import ImageData, check_images, digest, to_float
 from .negatives import Negatives
 from .objectives import ELBO, Objective
 from .vae import VAE, best_device
@@ -125,10 +124,10 @@ def fit(
         update: "alternating", as in the paper; "simultaneous": what the decoder alone minimises is computed before the
             encoder moves; "redrawn": all that the decoder minimises is computed anew after the encoder has moved, from
             a new z. Without a term for the decoder alone (ELBO) the first two are the same.
-        seed: fixes shuffling and sampling.
+        seed: fixes shuffling and sampling; 0 or more.
         device: where to train; default: CUDA, else MPS, else the CPU.
         checkpoint: a file written after each epoch. If it is there already, training goes on from it to exactly the
-            parameters that an uninterrupted run would have reached.
+            parameters that an uninterrupted run would have reached; it must not hold more epochs than that.
         progress: show a progress bar.
         callback: called after each epoch with the model and the epoch's row; what it adds to the row is kept.
         on_step: called after each step with the epochs done, such as 2.4, and the step's loss terms. If it answers
@@ -143,7 +142,7 @@ def fit(
         FloatingPointError: a loss that is not finite; the message names epoch and step.
     """
     images = check_images(images.train if isinstance(images, ImageData) else images, vae.shape)
-    _check_arguments(epochs, batch_size, lr, optimizer, update)
+    _check_arguments(epochs, batch_size, lr, optimizer, update, seed)
     if objective.uses_negatives != (negatives is not None):
         needs, remedy = "uses no", "leave them out"
         if objective.uses_negatives:
@@ -161,14 +160,19 @@ def fit(
     run: dict[str, Any] = {}
     if checkpoint is not None:
         run = {"objective": repr(objective), "batch_size": batch_size, "lr": lr, "optimizer": optimizer}
-        run |= {"update": update, "seed": seed, "model": repr(vae), "images": _fingerprint(images)}
+        run |= {"update": update, "seed": seed, "model": repr(vae), "images": digest(images)}
         run["negatives"] = repr(negatives)
         if Path(checkpoint).exists():
             history = _resume(checkpoint, vae, optimizers, run)
     images = images.to(device)
     steps = math.ceil(len(images) / batch_size)
     done = len(history.rows)
+    if done > epochs:
+        raise ValueError(
+            f"{checkpoint} holds {done} epochs, more than the {epochs} asked for; choose another file or delete it"
+        )
     vae.train()
+    vae.encoder.requires_grad_(True)  # a step that was interrupted may have left it frozen
     with tqdm(total=epochs * steps, initial=done * steps, unit="step", disable=not progress) as bar:
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
@@ -271,7 +275,7 @@ def _check_finite(terms: list[dict[str, Tensor]], epoch: int) -> None:
         )
 
 
-def _check_arguments(epochs: int, batch_size: int, lr: float, optimizer: str, update: str) -> None:
+def _check_arguments(epochs: int, batch_size: int, lr: float, optimizer: str, update: str, seed: int) -> None:
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
     if not (math.isfinite(lr) and lr > 0):
@@ -280,10 +284,8 @@ def _check_arguments(epochs: int, batch_size: int, lr: float, optimizer: str, up
         raise ValueError(f"unknown optimizer {optimizer!r}; known: {', '.join(OPTIMIZERS)}")
     if update not in UPDATES:
         raise ValueError(f"unknown update {update!r}; known: {', '.join(UPDATES)}")
-
-
-def _fingerprint(images: Tensor) -> str:
-    return hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
 
 
 def _save(path: str | Path, vae: VAE, optimizers: dict[str, Optimizer], run: dict[str, Any], history: History) -> None:

@@ -88,6 +88,14 @@ def test_held_out_images_that_were_trained_on_do_not_count(tiny_vae):
     assert detector.has_seen(images).tolist() == [False] * 4 + [True] * 6
     with pytest.raises(ValueError, match="nothing to calibrate with"):
         Detector.calibrate(tiny_vae, images[:3], images)
+    with pytest.raises(ValueError, match="held_out: expected at least one image"):
+        Detector.calibrate(tiny_vae, images[:0], images)
+
+
+def test_images_are_known_in_either_format(tiny_vae, tiny_images):
+    detector = Detector.calibrate(tiny_vae, tiny_images[:40], tiny_images[40:] / 255)
+    seen = detector.has_seen(tiny_images)
+    assert seen[40:].all() and torch.equal(seen, detector.has_seen(tiny_images / 255))
 
 
 def test_judge_flags_by_each_criterion(detector, tiny_images):

@@ -280,6 +280,8 @@ def test_counts_keep_the_first_of_an_order_that_does_not_change(tmp_path):
     assert set(five.train_paths) < set(ten.train_paths) and five.test_paths == ten.test_paths
     with pytest.raises(ValueError, match="n_train=41, but .* has only"):
         load(f"folder:{folder}", n_train=41)
+    with pytest.raises(ValueError, match="n_test: expected None or a count from 0 on, got -1"):
+        ImageData.from_folder(folder, n_test=-1)
 
 
 def test_too_few_pictures(tmp_path):

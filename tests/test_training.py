@@ -241,6 +241,51 @@ def test_a_killed_run_continues_to_exactly_the_same_parameters(tiny_images, tmp_
     assert same(whole, killed)
 
 
+def test_a_run_interrupted_within_a_step_continues_with_the_same_model(tiny_images, tmp_path):
+    """In a notebook the model outlives the interrupt, and half a step has frozen its encoder."""
+
+    @dataclass(frozen=True)
+    class Interrupted(WithDecoderTerm):
+        interrupt: list
+
+        def losses(self, vae, x, negatives, generator):
+            terms, decoder_terms = super().losses(vae, x, negatives, generator)
+
+            def interrupted():
+                if self.interrupt:
+                    raise KeyboardInterrupt
+                return decoder_terms()
+
+            return Losses(terms, interrupted)
+
+        def __repr__(self) -> str:
+            return "the same objective"
+
+    def after_two(vae, row):
+        if row["epoch"] == 2:
+            pending.append(True)
+
+    pending: list[bool] = []
+    whole, stopped = (VAE.for_images((1, 12, 12), latent_dim=3) for _ in range(2))
+    options = {"epochs": 4, "batch_size": 10, "device": "cpu", "progress": False}
+    fit(whole, tiny_images, Interrupted([]), **options)
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, tiny_images, Interrupted(pending), **options, checkpoint=path, callback=after_two)
+    pending.clear()
+    fit(stopped, tiny_images, Interrupted(pending), **options, checkpoint=path)
+    assert same(whole, stopped)
+
+
+def test_a_checkpoint_of_more_epochs_is_refused(tiny_images, tmp_path):
+    """Its parameters are not those that the same call without a checkpoint would give."""
+    path = tmp_path / "run.safetensors"
+    vae = VAE.for_images((1, 12, 12), latent_dim=3)
+    fit(vae, tiny_images, epochs=2, device="cpu", progress=False, checkpoint=path)
+    with pytest.raises(ValueError, match="2 epochs, more than the 1 asked for"):
+        fit(vae, tiny_images, epochs=1, device="cpu", progress=False, checkpoint=path)
+
+
 def test_a_checkpoint_of_another_run_is_refused(tiny_images, tmp_path):
     path = tmp_path / "run.safetensors"
     vae = VAE.for_images((1, 12, 12), latent_dim=3)
@@ -278,6 +323,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tiny_images):
         ({"lr": float("nan")}, "lr must be a positive number"),
         ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; known: rmsprop, rmsprop-pytorch, "),
         ({"update": "both"}, "unknown update 'both'"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
     ],
 )
 def test_bad_arguments_stop_before_any_work(tiny_images, arguments, message):
