@@ -89,14 +89,17 @@ def make(run: Run, root: str | Path | None, work: Path, out: Path = MODELS, prog
     return target
 
 
-def results() -> pd.DataFrame:
+def results(preset: str = "light") -> pd.DataFrame:
     """How well the trained models separate test sets: one row per (model, OOD set, score), made by `nsvae score-zoo`.
+
+    Args:
+        preset: of the models: "light" or "small".
 
     Columns: `model`, `inlier`, `noise`, `negatives`, `ood`, `score` ("bpd" or "kl"), `auroc` with its 95 % bootstrap
     interval `auroc_low`, `auroc_high`, `aupr`, `fpr95` (see `evaluation.Evaluation`), `n_inlier`, `n_ood`, and how
     the model was made: `n_train`, `epochs`, `lr`, `preset`, `seed`, `inlier_source`, `ood_source`, `date`.
     """
-    return pd.read_csv(RESULTS)
+    return pd.read_csv(RESULTS).query("preset == @preset").reset_index(drop=True)
 
 
 def score_model(name: str, root: str | Path | None) -> Iterator[dict[str, Any]]:

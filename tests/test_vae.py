@@ -8,14 +8,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nsvae_lib.checkpoints import read_safetensors, write_safetensors
-from nsvae_lib.networks import ConvolutionToFewChannels
+from nsvae_lib.networks import PRESETS, ConvolutionToFewChannels
 from nsvae_lib.noise import Bernoulli
 from nsvae_lib.vae import FORMAT, VAE
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
-@pytest.mark.parametrize("preset", ["light", "authors"])
+@pytest.mark.parametrize("preset", ["small", "light", "authors"])
 @pytest.mark.parametrize("shape", [GREY, COLOUR, (1, 32, 24), (3, 16, 40)])
 def test_shapes(shape, preset):
     vae = VAE.for_images(shape, latent_dim=7, preset=preset)
@@ -79,8 +79,8 @@ def test_initialisation_goes_with_any_preset():
 
 
 def test_parameter_counts():
-    count = {p: sum(t.numel() for t in VAE.for_images(GREY, preset=p).parameters()) for p in ("light", "authors")}
-    assert count == {"light": 302_645, "authors": 513_301}
+    count = {p: sum(t.numel() for t in VAE.for_images(GREY, preset=p).parameters()) for p in PRESETS}
+    assert count == {"small": 89_733, "light": 302_645, "authors": 513_301}
 
 
 def test_default_latent_dimensions_are_the_papers():
