@@ -91,7 +91,8 @@ def add_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], 
         return
     names = dict.fromkeys(module for script in needs["scripts"] for module in modules.needed(script))
     for name in [*names, "hydrate"]:
-        app.add_js_file(f"{FOLDER}/{name}.js", loading_method="defer")
+        # Before MathJax, which keeps a page of formulas busy for half a second.
+        app.add_js_file(f"{FOLDER}/{name}.js", priority=400, loading_method="defer")
     app.add_css_file(f"{FOLDER}/widgets.css")
 
 
