@@ -16,7 +16,7 @@ from torch import Tensor
 from . import detector, evaluation, experiments, noise, plots, report, training, zoo
 from .checkpoints import write_whole
 from .data import ImageData, canonical_name, load
-from .files import SETS
+from .files import PARTS, SETS
 from .folders import fit_shape, read_pictures, thumbnails
 from .negatives import FromImages
 from .objectives import ELBO, Adversarial, NegativePrior, Objective
@@ -27,6 +27,8 @@ app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args
 Root = Annotated[Path | None, typer.Option(help="Folder with the image sets; default: $NSVAE_DATA.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
 Model = Annotated[Path, typer.Argument(help="A file that nsvae train made.")]
+Work = Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")]
+By = Annotated[str, typer.Option(help=f"What decides: {', '.join(detector.CRITERIA)}.")]
 FalseAlarms = Annotated[float, typer.Option(help="Share of unsuspicious pictures that may be flagged, 0 to 1.")]
 
 # Pictures that `train` sees unless told how many epochs: one to four minutes of two CPU cores for grey ones.
@@ -36,6 +38,16 @@ BY_CHANNELS: Mapping[int, Mapping[str, Any]] = {
     1: {"shift": 8.0, "optimizer": "rmsprop", "adversarial": {}},
     3: {"shift": 25.0, "optimizer": "adam", "adversarial": {"spectral_norm": True, "batch_norm": "none"}},
 }
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """A message instead of a traceback. Exit code 2: what was asked for cannot be done; 1: it went wrong on the way."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, FloatingPointError) as error:
+        typer.echo(f"nsvae: {error}", err=True)
+        raise typer.Exit(1 if isinstance(error, FloatingPointError) else 2) from error
 
 
 @app.callback()
@@ -48,6 +60,7 @@ def main() -> None:
 
 
 @app.command()
+@_clear_errors()
 def train(
     source: Annotated[str, typer.Argument(help="A folder of pictures of the usual kind, or the name of an image set.")],
     out: Annotated[Path | None, typer.Option(help="The model's file. Default: NAME.safetensors, here.")] = None,
@@ -83,51 +96,49 @@ def train(
 
     nsvae train scans --negatives Glyphs --out scans.safetensors
     """
-    with _clear_errors():
-        out = out or Path(f"{_name(source)}.safetensors")
-        _check_free(force, out)
-        VAE.for_images((3 if colour else 1, size or 32, size or 32), noise_model)  # a mistake is found before reading
-        images = _images(source, root, size=size, colour=colour, held_out=held_out)
-        settings = BY_CHANNELS[images.shape[0]]
-        shift = settings["shift"] if shift is None else shift
-        model = settings["adversarial"] if negatives == "adversarial" else {}
-        vae = VAE.for_images(images.shape, noise_model, seed=seed, **model)
-        objective: Objective = ELBO()
-        drawn: FromImages | None = None
-        if negatives == "adversarial":
-            objective = Adversarial(shift)
-        elif negatives != "none":
-            objective = NegativePrior(shift)
-            drawn = FromImages(*(_pictures(name, images.shape, root, "train")[0] for name in negatives.split("+")))
-        if epochs is None:
-            epochs = min(100, max(3, math.ceil(TRAINING_PICTURES / len(images.train))))
-        typer.echo(images.source)
-        typer.echo(f"{vae}, negatives {negatives}, {epochs} epochs")
-        lowest = 2 / (len(images.test) + 1)  # two scores, each at half the rate
-        typer.echo(f"{len(images.test):,} pictures held out: enough for false-alarm rates down to {lowest:.2%}")
-        checkpoint = out.with_name(f".{out.name}.checkpoint")
-        options: dict[str, Any] = {"epochs": epochs, "lr": lr, "optimizer": settings["optimizer"], "seed": seed}
-        try:
-            history = training.fit(vae, images, objective, drawn, **options, checkpoint=checkpoint)
-        except KeyboardInterrupt as stop:
-            typer.echo(f"\nstopped; the same command goes on from {checkpoint}", err=True)
-            raise typer.Exit(130) from stop
-        seen = torch.cat([images.train, *(shown.cpu() for shown in (drawn.sets if drawn else ()))])
-        made = detector.Detector.calibrate(vae, images.test, seen)
-        options |= {"epochs": len(history.rows), "seconds": round(sum(history["seconds"]))}
-        facts = {"source": images.source, "negatives": negatives, "objective": repr(objective)}
-        made.save(out, **facts, **options, date=date.today().isoformat())
-        checkpoint.unlink()
-        typer.echo(f"wrote {out} after {options['seconds']} s of training")
+    out = out or Path(f"{_name(source)}.safetensors")
+    _check_free(force, out)
+    VAE.for_images((3 if colour else 1, size or 32, size or 32), noise_model)  # a mistake is found before reading
+    images = _images(source, root, size=size, colour=colour, held_out=held_out)
+    settings = BY_CHANNELS[images.shape[0]]
+    shift = settings["shift"] if shift is None else shift
+    model = settings["adversarial"] if negatives == "adversarial" else {}
+    vae = VAE.for_images(images.shape, noise_model, seed=seed, **model)
+    objective: Objective = ELBO()
+    drawn: FromImages | None = None
+    if negatives == "adversarial":
+        objective = Adversarial(shift)
+    elif negatives != "none":
+        objective = NegativePrior(shift)
+        drawn = FromImages(*(_pictures(name, images.shape, root, "train")[0] for name in negatives.split("+")))
+    if epochs is None:
+        epochs = min(100, max(3, math.ceil(TRAINING_PICTURES / len(images.train))))
+    typer.echo(images.source)
+    typer.echo(f"{vae}, negatives {negatives}, {epochs} epochs")
+    lowest = 2 / (len(images.test) + 1)  # two scores, each at half the rate
+    typer.echo(f"{len(images.test):,} pictures held out: enough for false-alarm rates down to {lowest:.2%}")
+    checkpoint = out.with_name(f".{out.name}.checkpoint")
+    options: dict[str, Any] = {"epochs": epochs, "lr": lr, "optimizer": settings["optimizer"], "seed": seed}
+    try:
+        history = training.fit(vae, images, objective, drawn, **options, checkpoint=checkpoint)
+    except KeyboardInterrupt as stop:
+        typer.echo(f"\nstopped; the same command goes on from {checkpoint}", err=True)
+        raise typer.Exit(130) from stop
+    seen = torch.cat([images.train, *(shown.cpu() for shown in (drawn.sets if drawn else ()))])
+    made = detector.Detector.calibrate(vae, images.test, seen)
+    options["seconds"] = round(sum(history["seconds"]))
+    facts = {"source": images.source, "negatives": negatives, "objective": repr(objective)}
+    made.save(out, **facts, **options, date=date.today().isoformat())
+    checkpoint.unlink()
+    typer.echo(f"wrote {out} after {options['seconds']} s of training")
 
 
 @app.command()
+@_clear_errors()
 def train_zoo(
     only: Annotated[list[str] | None, typer.Option(help="Names of models; default: all.")] = None,
     root: Root = None,
-    work: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
-        "runs/zoo"
-    ),
+    work: Work = Path("runs/zoo"),
     out: Annotated[Path, typer.Option(help="Folder for the finished models.")] = zoo.MODELS,
     force: Annotated[bool, typer.Option(help="Make models again that are there already.")] = False,
 ) -> None:
@@ -138,7 +149,7 @@ def train_zoo(
     recipes = {zoo.model_name(run): run for run in zoo.RECIPES}
     unknown = sorted(set(only or []) - set(recipes))
     if unknown:
-        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(recipes)}")
+        raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(recipes)}")
     for name in only or recipes:
         if (out / f"{name}.safetensors").exists() and not force:
             typer.echo(f"{name}: there already")
@@ -148,6 +159,7 @@ def train_zoo(
 
 
 @app.command()
+@_clear_errors()
 def score_zoo(
     root: Root = None,
     only: Annotated[list[str] | None, typer.Option(help="Names of models; default: all that are there.")] = None,
@@ -164,6 +176,7 @@ def score_zoo(
 
 
 @app.command()
+@_clear_errors()
 def reproduce(
     names: Annotated[list[str], typer.Argument(help=f"Experiments: {', '.join(experiments.EXPERIMENTS)}.")],
     n_train: Annotated[int, typer.Option(help="Training images of each run.")] = 60_000,
@@ -184,9 +197,7 @@ def reproduce(
         Path | None,
         typer.Option(help='Folder with the image sets, default $NSVAE_DATA; "sample": what comes with the library.'),
     ] = None,
-    work: Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")] = Path(
-        "runs/experiments"
-    ),
+    work: Work = Path("runs/experiments"),
     out: Annotated[Path, typer.Option(help="Folder of the tables runs.csv and epochs.csv.")] = experiments.RESULTS,
 ) -> None:
     """Carry out experiments and add their rows to the tables of results; what is there is not run again.
@@ -194,19 +205,16 @@ def reproduce(
     Examples: nsvae reproduce shift sources --n-train 10000 --epochs 5 --workers 2
     nsvae reproduce I --inlier MNIST --noise gaussian --negatives adversarial --seeds 3
     """
+    given = {"n_test": n_test, "preset": preset, "lr": lr}
+    settings = {field: value for field, value in given.items() if value is not None}
+    planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, **settings)]
+    for field, value in {"inlier": inlier, "noise": noise, "negatives": negatives}.items():
+        planned = [run for run in planned if value in (None, getattr(run, field))]
+    if not planned:
+        raise ValueError(f"none of the runs of {', '.join(names)} is of this kind")
     try:
-        given = {"n_test": n_test, "preset": preset, "lr": lr}
-        settings = {field: value for field, value in given.items() if value is not None}
-        planned = [run for name in names for run in experiments.runs(name, n_train, epochs, seeds, **settings)]
-        wanted = {"inlier": inlier, "noise": noise, "negatives": negatives}
-        for field, value in wanted.items():
-            planned = [run for run in planned if value is None or getattr(run, field) == value]
-        if not planned:
-            raise ValueError(f"none of the runs of {', '.join(names)} is of this kind")
         rows = experiments.reproduce(planned, root, work, out, workers, engine=engine, gpus=gpus)
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from error
-    except RuntimeError as error:
+    except RuntimeError as error:  # a worker was killed
         typer.echo(f"nsvae: {error}", err=True)
         raise typer.Exit(1) from error
     for row in rows.to_dict("records"):
@@ -215,6 +223,7 @@ def reproduce(
 
 
 @app.command(name="report")
+@_clear_errors()
 def write_report(
     files: Annotated[list[Path], typer.Argument(help="Where to: .md, .html or .png.")],
     n_train: Annotated[int | None, typer.Option(help="Training images of the runs; default: see below.")] = None,
@@ -233,28 +242,26 @@ def write_report(
     for name, value in chosen.items():
         known = known if value is None else known[known[name] == value]
     if known.empty:
-        raise typer.BadParameter(f"no runs at this budget; there are:\n{report.budgets(rows).to_string(index=False)}")
+        raise ValueError(f"no runs at this budget; there are:\n{report.budgets(rows).to_string(index=False)}")
     budget = {name: known[name].iloc[0] for name in report.BUDGET}
     card = report.scorecard(rows, **budget)
     said = f"{budget['n_train']:,} training images, {budget['epochs']} epochs, learning rate {budget['lr']:g}"
     said += f", preset {budget['preset']}, {budget['n_test']:,} test images"
     for file in files:
-        try:
-            report.write_report(card, file, f"The paper's numbers and ours: {said}")
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+        report.write_report(card, file, f"The paper's numbers and ours: {said}")
         typer.echo(f"wrote {file}")
     typer.echo(f"{said}\n{report.summary(card).to_string()}")
 
 
 @app.command()
+@_clear_errors()
 def score(
     model: Model,
     source: Annotated[str, typer.Argument(help="A folder of pictures to judge, or the name of an image set.")],
     out: Annotated[Path | None, typer.Option(help="The table. Default: NAME.csv, here.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="The contact sheet. Default: beside the table, .png.")] = None,
     false_alarms: FalseAlarms = 0.05,
-    by: Annotated[str, typer.Option(help=f"What decides: {', '.join(detector.CRITERIA)}.")] = "either",
+    by: By = "either",
     top: Annotated[int, typer.Option(help="Pictures on the contact sheet.")] = 48,
     root: Root = None,
     force: Force = False,
@@ -266,38 +273,40 @@ def score(
 
     Example: nsvae score holiday-photos.safetensors incoming --false-alarms 0.01
     """
-    with _clear_errors():
-        out = out or Path(f"{_name(source)}.csv")
-        sheet = sheet or out.with_suffix(".png")
-        _check_free(force, out, sheet)
-        judge = detector.Detector.load(model)
-        judge.thresholds(false_alarms, by)  # a rate that the model cannot keep is found before any work
-        images, paths = _pictures(source, judge.vae.shape, root)
-        table = judge.judge(images, false_alarms, by)
-        table.insert(0, "path", paths)
-        table = table.sort_values(["percentile", "excess"], ascending=False)
-        first = table.head(max(1, top))
-        shown = images[first.index.to_numpy()] if _is_set(source) else thumbnails(source, first["path"])
-        figure = plots.contact_sheet(shown, first)
-        verdict = table.pop("flagged").map({True: "flagged", False: "passed"})
-        with write_whole(out) as temporary:
-            table.assign(verdict=verdict).to_csv(temporary, index=False, float_format="%.6g")
-        with write_whole(sheet) as temporary:
-            figure.savefig(temporary, format="png", dpi=150)
-        flagged, seen = int((verdict == "flagged").sum()), int(judge.has_seen(images).sum())
-        typer.echo(f"{len(table):,} pictures, {flagged:,} flagged at a false-alarm rate of {false_alarms:.2%}")
-        if seen:
-            typer.echo(f"note: the model was trained on {seen:,} of them; these score too low to be compared", err=True)
-        typer.echo(f"wrote {out} and {sheet}")
+    out = out or Path(f"{_name(source)}.csv")
+    sheet = sheet or out.with_suffix(".png")
+    if sheet == out:
+        raise ValueError(f"{out} cannot be both the table and the contact sheet: give another --out or --sheet")
+    _check_free(force, out, sheet)
+    judge = detector.Detector.load(model)
+    judge.thresholds(false_alarms, by)  # a rate that the model cannot keep is found before any work
+    images, paths = _pictures(source, judge.vae.shape, root)
+    table = judge.judge(images, false_alarms, by)
+    table.insert(0, "path", paths)
+    table = table.sort_values(["percentile", "excess"], ascending=False)
+    first = table.head(max(1, top))
+    shown = images[first.index.to_numpy()] if _set_name(source) else thumbnails(source, first["path"])
+    figure = plots.contact_sheet(shown, first)
+    verdict = table.pop("flagged").map({True: "flagged", False: "passed"})
+    with write_whole(out) as temporary:
+        table.assign(verdict=verdict).to_csv(temporary, index=False, float_format="%.6g")
+    with write_whole(sheet) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+    flagged, seen = int((verdict == "flagged").sum()), int(judge.has_seen(images).sum())
+    typer.echo(f"{len(table):,} pictures, {flagged:,} flagged at a false-alarm rate of {false_alarms:.2%}")
+    if seen:
+        typer.echo(f"note: the model was trained on {seen:,} of them; these score too low to be compared", err=True)
+    typer.echo(f"wrote {out} and {sheet}")
 
 
 @app.command()
+@_clear_errors()
 def evaluate(
     model: Model,
     inlier: Annotated[str, typer.Argument(help="Pictures of the usual kind: a folder, or the name of an image set.")],
     ood: Annotated[str, typer.Argument(help="Pictures of another kind: a folder, or the name of an image set.")],
     false_alarms: FalseAlarms = 0.05,
-    by: Annotated[str, typer.Option(help=f"What decides: {', '.join(detector.CRITERIA)}.")] = "either",
+    by: By = "either",
     root: Root = None,
 ) -> None:
     """Tell how well a detector separates two kinds of pictures. Pictures that it was trained on are left out.
@@ -307,65 +316,67 @@ def evaluate(
 
     Example: nsvae evaluate holiday-photos.safetensors holiday-photos screenshots
     """
-    with _clear_errors():
-        judge = detector.Detector.load(model)
-        judge.thresholds(false_alarms, by)
-        tables = []
-        for source in (inlier, ood):
-            images, _ = _pictures(source, judge.vae.shape, root)
-            new = images[~judge.has_seen(images)]
-            left_out = f", {len(images) - len(new):,} left out, since the model was trained on them"
-            if not len(new):
-                raise ValueError(f"the model was trained on all pictures in {source}: give it others")
-            typer.echo(f"{source}: {len(new):,} pictures{left_out if len(new) < len(images) else ''}")
-            tables.append(judge.judge(new, false_alarms, by))
-        typer.echo("score  AUROC   95 % interval   AUPR    FPR95")
-        for name in detector.SCORES:
-            found = evaluation.evaluate(*(table[name] for table in tables))
-            low, high = found.auroc_interval
-            typer.echo(f"{name:5s}  {found.auroc:.3f}  {low:.3f} to {high:.3f}  {found.aupr:.3f}  {found.fpr95:.3f}")
-        shares = [table["flagged"].mean() for table in tables]
-        typer.echo(f"flagged by {by}: {shares[0]:.1%} of {inlier}, {shares[1]:.1%} of {ood}")
+    judge = detector.Detector.load(model)
+    judge.thresholds(false_alarms, by)
+    tables = []
+    for source in (inlier, ood):
+        images, _ = _pictures(source, judge.vae.shape, root)
+        new = images[~judge.has_seen(images)]
+        left_out = f", {len(images) - len(new):,} left out, since the model was trained on them"
+        if not len(new):
+            raise ValueError(f"the model was trained on all pictures in {source}: give it others")
+        typer.echo(f"{source}: {len(new):,} pictures{left_out if len(new) < len(images) else ''}")
+        tables.append(judge.judge(new, false_alarms, by))
+    typer.echo("score  AUROC   95 % interval   AUPR    FPR95")
+    for name in detector.SCORES:
+        found = evaluation.evaluate(*(table[name] for table in tables))
+        low, high = found.auroc_interval
+        typer.echo(f"{name:5s}  {found.auroc:.3f}  {low:.3f} to {high:.3f}  {found.aupr:.3f}  {found.fpr95:.3f}")
+    shares = [table["flagged"].mean() for table in tables]
+    typer.echo(f"flagged by {by}: {shares[0]:.1%} of {inlier}, {shares[1]:.1%} of {ood}")
 
 
-def _is_set(source: str) -> bool:
-    """Whether this is the name of an image set; anything else is a folder, also ./MNIST."""
+def _set_name(source: str) -> str | None:
+    """The name of the image set that is meant, None for a folder (also ./MNIST); FileNotFoundError if it is neither."""
     try:
-        return bool(canonical_name(source))
+        return canonical_name(source)
     except ValueError:
-        return False
+        if not Path(source).exists():
+            known = ", ".join(SETS)
+            raise FileNotFoundError(f"{source} is neither a folder nor an image set; the sets are {known}") from None
+        return None
 
 
 def _name(source: str) -> str:
     """What to call files made from a source."""
-    return canonical_name(source) if _is_set(source) else Path(source).expanduser().resolve().name
-
-
-def _check_source(source: str) -> None:
-    if not _is_set(source) and not Path(source).exists():
-        raise FileNotFoundError(f"{source} is neither a folder nor an image set; the sets are {', '.join(SETS)}")
+    return _set_name(source) or Path(source).resolve().name
 
 
 def _images(source: str, root: Path | None, **options: Any) -> ImageData:
     """Both parts of a folder or a set; the options are those of a folder."""
-    _check_source(source)
-    if not _is_set(source):
+    if _set_name(source) is None:
         return ImageData.from_folder(source, progress=True, **options)
     if options["size"] is not None or options["colour"] is not None:
         raise ValueError(f"--size and --colour are for folders; {source} has a size of its own")
-    return load(source, root)
+    images = load(source, root)
+    for part in PARTS:
+        if not len(getattr(images, part)):
+            raise ValueError(
+                f"a detector needs train and test images, and there are no {part} images in {images.source}"
+            )
+    return images
 
 
 def _pictures(
     source: str, shape: tuple[int, int, int], root: Path | None, part: str = "test"
 ) -> tuple[Tensor, Sequence[str]]:
     """All pictures of a folder, or a part of a set, in the given shape, and what to call them."""
-    _check_source(source)
-    if _is_set(source):
-        images = fit_shape(getattr(load(source, root), part), shape)
-        return images, [f"{canonical_name(source)}/{i}" for i in range(len(images))]
-    found = read_pictures(source, shape, progress=True)
-    return found.images, found.paths
+    name = _set_name(source)
+    if name is None:
+        found = read_pictures(source, shape, progress=True)
+        return found.images, found.paths
+    images = fit_shape(getattr(load(name, root), part), shape)
+    return images, [f"{name}/{i}" for i in range(len(images))]
 
 
 def _check_free(force: bool, *files: Path) -> None:
@@ -378,13 +389,3 @@ def _check_free(force: bool, *files: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(file.parent, os.W_OK):
             raise PermissionError(f"cannot write {file}: its folder is write-protected")
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """A message instead of a traceback. Exit code 2: what was asked for cannot be done; 1: it went wrong on the way."""
-    try:
-        yield
-    except (OSError, ValueError, FloatingPointError) as error:
-        typer.echo(f"nsvae: {error}", err=True)
-        raise typer.Exit(1 if isinstance(error, FloatingPointError) else 2) from error

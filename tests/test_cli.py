@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from nsvae_lib import Detector, cli, load, training
 from nsvae_lib.folders import read_pictures
+from tests.conftest import idx
 
 # Quick: small networks would do, but the smallest picture is 8 x 8.
 QUICK = ["--epochs", "2", "--size", "8", "--lr", "0.003"]
@@ -243,6 +244,40 @@ def test_mistakes_are_found_before_any_work(arguments, message, here, monkeypatc
     assert result.exit_code == 2
     assert message in result.output and "Traceback" not in result.output
     assert made(here) == {"empty", "single"}
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_set_without_one_of_its_parts_is_no_ground_for_a_detector(part, here, monkeypatch):
+    digits = load("MNIST", sample=True, n_train=20, n_test=20)
+    file = {"train": "train", "test": "t10k"}[part]
+    idx(here / "sets" / "KMNIST" / "raw" / f"{file}-images-idx3-ubyte", getattr(digits, part))
+    monkeypatch.setattr(training, "_step", lambda *a: pytest.fail("has begun to train"))
+    result = nsvae("train", "KMNIST", "--root", "sets")
+    absent = {"train": "test", "test": "train"}[part]
+    assert result.exit_code == 2 and f"needs train and test images, and there are no {absent} images" in result.output
+
+
+def test_table_and_sheet_are_two_files(here):
+    result = nsvae("score", "clothes.safetensors", "digits", "--out", "digits.png")
+    assert result.exit_code == 2 and "digits.png cannot be both the table and the contact sheet" in result.output
+    assert not made(here)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report", "card.md", "--results", "nowhere.csv"], "nowhere.csv"),
+        (["train-zoo", "--root", "nowhere", "--out", "models", "--work", "work"], "is not in nowhere"),
+        (["score-zoo", "--root", "nowhere"], "is not in nowhere"),
+        (["score-zoo", "--only", "Clothes_of_mine"], "there is no trained model 'Clothes_of_mine'"),
+        (["reproduce", "I", "--workers", "0"], "workers must be at least 1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_in_the_other_commands_are_no_tracebacks_either(arguments, message, here):
+    result = nsvae(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output and "Traceback" not in result.output
 
 
 def test_a_loss_that_is_not_finite_is_exit_code_1(here):
