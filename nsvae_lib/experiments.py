@@ -4,7 +4,6 @@ A `Run` is one training. An experiment is a list of runs; `reproduce` carries th
 one row per (run, OOD set, score). Interrupted, it goes on where it was; what is in the table is not run again.
 """
 
-import hashlib
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -20,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .checkpoints import write_whole
-from .data import ImageData, load
+from .data import ImageData, digest, load
 from .engines import ENGINES, on_processes, on_ray, report
 from .evaluation import auroc_monitor, evaluate
 from .files import SAMPLES, SETS, readable
@@ -276,7 +275,7 @@ def train(
     )
     vae.provenance = asdict(run) | {
         "data": images.source,
-        "data_sha256": _sha256(images.train),
+        "data_sha256": digest(images.train)[:16],
         "negative_data": repr(negatives) if negatives else "",
         "device": str(best_device()),
         "seconds": round(sum(history["seconds"])),
@@ -335,8 +334,7 @@ def evaluations(
     """
     inlier = _test_set(inlier_name, root, n_test, raw_orientation)
     inlier_scores = score(vae, inlier.test)
-    others = (name for name in TEST_SETS[vae.shape[0]] if name not in {inlier_name, *without})
-    for ood in _ood_sets(others, root, n_test, raw_orientation):
+    for ood in _ood_sets(_others(inlier_name, without), root, n_test, raw_orientation):
         ood_scores = score(vae, ood.test)
         for which in inlier_scores:
             result = evaluate(inlier_scores[which], ood_scores[which])
@@ -361,6 +359,11 @@ def _test_set(name: str, root: str | Path | None, n: int, raw_orientation: bool)
     if len(images.test) <= n:
         return images
     return _load(name, root, n_train=0, n_test=n, raw_orientation=raw_orientation)
+
+
+def _others(inlier: str, without: Iterable[str] = ()) -> list[str]:
+    """What models of an image set are scored against."""
+    return [name for name in TEST_SETS[SETS[inlier].shape[0]] if name not in {inlier, *without}]
 
 
 def _ood_sets(
@@ -443,7 +446,7 @@ def reproduce(
         planned: runs, carried out in this order; see `runs`.
         root: folder with the full image sets; default: NSVAE_DATA. "sample" for those that come with the library.
         work: folder for checkpoints; on a cluster, one that all machines share.
-        out: folder of the tables runs.csv and epochs.csv.
+        out: folder of the tables runs.csv and epochs.csv, for one call of `reproduce` at a time.
         workers: trainings at a time; they share the processor's cores. On a GPU: 1.
         progress: show a progress bar over all epochs.
         engine: "processes" of this machine, or "ray": a Ray cluster (see `engines.on_ray`), which sets the number of
@@ -465,7 +468,7 @@ def reproduce(
         raise ValueError(f"workers must be at least 1, got {workers}")
     planned = list(dict.fromkeys(planned))
     table = out / "runs.csv"
-    done = _runs_in(table)
+    done = set(_as_runs(results(table, choices=True))) if table.exists() else set()
     missing = [run for run in planned if run not in done]
     _check_data(missing, table, root)
     task = partial(carry_out, root=root, work=work)
@@ -484,7 +487,16 @@ def reproduce(
 
 
 def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Train a run and score its model: its rows for runs.csv and for epochs.csv."""
+    """Train a run and score its model: its rows for runs.csv and for epochs.csv.
+
+    Raises:
+        FileNotFoundError: the images are not there, or those of no other set to score the model against.
+    """
+    # A set whose test images may have served as negatives cannot also be what was never seen.
+    without = [name for name in run.negative_sets if not len(_load(name, root).train)]
+    others = _others(run.inlier, without)
+    if not any(_ood_sets(others, root, run.n_test)):
+        raise FileNotFoundError(f"there are no images to score {run.inlier} models against: {', '.join(others)}")
     reported = 0
     monitor = _monitor(run, root)
 
@@ -500,8 +512,6 @@ def carry_out(run: Run, root: str | Path | None, work: Path) -> tuple[list[dict[
     kept = ("data", "data_sha256", "negative_data", "device", "seconds", "date")
     made = {key: vae.provenance[key] for key in kept}
     made |= {"torch": torch.__version__, "nsvae_lib": version("nsvae_lib"), "commit": _commit()}
-    # A set whose test images may have served as negatives cannot also be what was never seen.
-    without = [name for name in run.negative_sets if not len(_load(name, root).train)]
     scored = evaluations(vae, run.inlier, root, run.n_test, without, run.raw_orientation)
     rows = [asdict(run) | row | made for row in scored]
     by_epoch = [asdict(run) | {k: round(v, 4) for k, v in row.items()} for row in history.rows]
@@ -521,10 +531,6 @@ def _load(name: str, root: str | Path | None, **options: Any) -> ImageData:
     return replace(images, source=images.source.replace(f"{readable(Path(root).expanduser())}/", "$NSVAE_DATA/"))
 
 
-def _sha256(images: Tensor) -> str:
-    return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()[:16]
-
-
 def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) -> None:
     """ValueError if runs would be trained on other images than runs on as many of the same set in the table."""
     if not table.exists():
@@ -534,7 +540,7 @@ def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) ->
     for inlier, n_train, raw in dict.fromkeys((run.inlier, run.n_train, run.raw_orientation) for run in planned):
         same = (rows[which] == [inlier, n_train, raw]).all(axis=1)
         there = set(rows.loc[same, "data_sha256"]) - {""}
-        if there and _sha256(_load(inlier, root, n_train=n_train, raw_orientation=raw).train) not in there:
+        if there and digest(_load(inlier, root, n_train=n_train, raw_orientation=raw).train)[:16] not in there:
             raise ValueError(f"{table} has rows of other {inlier} images; write to another folder, or use those images")
 
 
@@ -561,14 +567,5 @@ def _monitor(run: Run, root: str | Path | None) -> Callable[[VAE, dict[str, floa
     )
 
 
-def _runs_in(table: Path) -> set[Run]:
-    return set(_as_runs(results(table, choices=True))) if table.exists() else set()
-
-
 def _as_runs(rows: pd.DataFrame) -> list[Run]:
-    kinds = {name: type(value) for name, value in asdict(Run("")).items()}
-    columns = {
-        name: [str(value) == "True" if kind is bool else kind(value) for value in rows[name]]
-        for name, kind in kinds.items()
-    }
-    return [Run(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+    return [Run(**fields) for fields in rows[RUN_FIELDS].to_dict("records")]

@@ -140,6 +140,21 @@ def test_the_fixed_generator_is_the_same_run_without_negatives(root, tmp_path):
         assert torch.equal(one, other)
 
 
+def test_a_run_with_a_fixed_generator_goes_on_the_next_day(root, tmp_path, monkeypatch):
+    run = Run("MNIST", negatives="fixed-generator", **SMALL)
+    first, _ = experiments.train(run, root, tmp_path, progress=False)
+
+    class Tomorrow(experiments.date):
+        @classmethod
+        def today(cls):
+            return cls(2099, 1, 1)
+
+    monkeypatch.setattr(experiments, "date", Tomorrow)
+    again, _ = experiments.train(run, root, tmp_path, progress=False)
+    assert again.provenance["date"] == "2099-01-01"
+    assert again.provenance["negative_data"] == first.provenance["negative_data"]
+
+
 # --- carrying out ----------------------------------------------------------------------------------
 
 
@@ -302,6 +317,12 @@ def test_absent_images_are_named_before_anything_is_written(tmp_path):
     with pytest.raises(FileNotFoundError, match="MNIST"):
         reproduce([Run("MNIST", **SMALL)], tmp_path / "empty", tmp_path / "work", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_nothing_can_be_scored_against_is_not_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "fit", lambda *_, **__: pytest.fail("has begun to train"))
+    with pytest.raises(FileNotFoundError, match="no images to score SynthDigits models against: CIFAR10"):
+        experiments.carry_out(Run("SynthDigits", **SMALL), "sample", tmp_path)
 
 
 def test_workers_are_checked(tmp_path):
