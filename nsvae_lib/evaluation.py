@@ -43,7 +43,7 @@ def auroc(inlier: ArrayLike, ood: ArrayLike) -> float:
     Raises:
         ValueError: an empty set, or a score that is not a finite number.
     """
-    labels, scores = _labelled(inlier, ood)
+    labels, scores = labelled(inlier, ood)
     return float(roc_auc_score(labels, scores))
 
 
@@ -55,8 +55,7 @@ def evaluate(inlier: ArrayLike, ood: ArrayLike, *, bootstrap: int = 1000, seed: 
     """
     if bootstrap < 1:
         raise ValueError(f"bootstrap must be at least 1, got {bootstrap}")
-    labels, scores = _labelled(inlier, ood)
-    n_inlier, n_ood = int((labels == 0).sum()), int(labels.sum())
+    labels, scores = labelled(inlier, ood)
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     low, high = np.quantile(
         _bootstrap_aurocs(scores[labels == 0], scores[labels == 1], bootstrap, seed), (0.025, 0.975)
@@ -66,8 +65,8 @@ def evaluate(inlier: ArrayLike, ood: ArrayLike, *, bootstrap: int = 1000, seed: 
         auroc_interval=(float(low), float(high)),
         aupr=float(average_precision_score(labels, scores)),
         fpr95=float(fpr[np.argmax(tpr >= 0.95)]),
-        n_inlier=n_inlier,
-        n_ood=n_ood,
+        n_inlier=int((labels == 0).sum()),
+        n_ood=int(labels.sum()),
     )
 
 
@@ -115,7 +114,8 @@ def auroc_monitor(
     return record
 
 
-def _labelled(inlier: ArrayLike, ood: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def labelled(inlier: ArrayLike, ood: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Scores [N] and [M] as labels (0 for inliers, 1 for OOD images) and scores, [N + M] each; errors as in `auroc`."""
     arrays = [np.asarray(scores, dtype=np.float64).ravel() for scores in (inlier, ood)]
     for name, scores in zip(("inlier", "OOD"), arrays, strict=True):
         if len(scores) == 0:

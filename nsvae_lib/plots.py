@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from .data import to_float
+from .evaluation import labelled
 
 WIDTH = 7.2  # inches; what fits a page without shrinking the text
 COLORS = sns.color_palette("colorblind")
@@ -44,6 +45,21 @@ def _figure_of(ax: Axes) -> Figure:
     return figure
 
 
+def _line(i: int) -> dict[str, Any]:
+    """Colour and line style of the i-th curve."""
+    return {"color": COLORS[i % len(COLORS)], "linestyle": LINES[i % len(LINES)]}
+
+
+def _legend_above(ax: Axes, columns: int) -> None:
+    ax.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
+
+
+def _draw(image: Tensor, ax: Axes) -> None:
+    """An image [C, H, W], uint8 or in [0, 1], without axes; grey ones white on black, as they are stored."""
+    ax.imshow(to_float(image.detach().cpu()).clamp(0, 1).movedim(0, -1).squeeze(-1), cmap="gray", vmin=0, vmax=1)
+    ax.set_axis_off()
+
+
 def image_grid(
     images: Tensor,
     *,
@@ -55,14 +71,13 @@ def image_grid(
     """Images [N, C, H, W] in rows of `columns`.
 
     Args:
-        images: uint8 or in [0, 1]; grey images are drawn white on black as they are stored.
+        images: uint8 or in [0, 1].
         columns: images in a row.
         titles: a short text above each image.
         row_labels: a text to the left of each row.
         size: inches per image; default: as large as fits the page's width, at most 1.1.
     """
-    pixels = to_float(images.detach().cpu()).permute(0, 2, 3, 1).clamp(0, 1).numpy()
-    rows = -(-len(pixels) // columns)
+    rows = -(-len(images) // columns)
     label_width = 1.3 if row_labels else 0.0
     size = size or min(1.1, (WIDTH - label_width) / columns)
     height = size * rows * (1.3 if titles else 1.0)
@@ -70,30 +85,27 @@ def image_grid(
     fig.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     for ax in axes:
         ax.set_axis_off()
-    for i, image in enumerate(pixels):
-        axes[i].imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+    for i, image in enumerate(images):
+        _draw(image, axes[i])
         if titles:
             axes[i].set_title(titles[i], fontsize=8, pad=2)
-    for row, label in enumerate(row_labels or ()):
-        axes[row * columns].text(
-            -0.12, 0.5, label, ha="right", va="center", fontsize=9, transform=axes[row * columns].transAxes
-        )
+    for ax, label in zip(axes[::columns], row_labels or (), strict=False):
+        ax.text(-0.12, 0.5, label, ha="right", va="center", fontsize=9, transform=ax.transAxes)
     return fig
 
 
-def contact_sheet(images: Tensor, table: pd.DataFrame, *, columns: int = 6) -> Figure:
+def contact_sheet(images: Tensor, table: pd.DataFrame) -> Figure:
     """Judged images with their file names, percentiles and verdicts; see `detector.Detector.judge`.
 
     Args:
         images: [N, C, H, W], uint8 or in [0, 1].
         table: a row for each, with the columns `path`, `percentile`, `flagged`.
-        columns: images in a row.
     """
     names = [path if len(path) <= 20 else f"…{path[-19:]}" for path in table["path"]]
     verdicts = table["flagged"].map({True: "flagged", False: "passed"})
     rows = zip(names, table["percentile"], verdicts, strict=True)
     titles = [f"{name}\n{percentile:.1f}, {verdict}" for name, percentile, verdict in rows]
-    return image_grid(images, columns=columns, titles=titles)
+    return image_grid(images, columns=6, titles=titles)
 
 
 def score_histograms(
@@ -108,21 +120,17 @@ def score_histograms(
         bins: number of bins.
         clip: the axis ends at this quantile of all scores, so that a few outliers do not squash the rest.
     """
-    ax = new_figure()[1][0] if ax is None else ax
+    ax = ax or new_figure()[1][0]
     arrays = {label: np.asarray(values, dtype=float) for label, values in scores.items()}
     pooled = np.concatenate(list(arrays.values()))
     edges = np.linspace(pooled.min(), np.quantile(pooled, clip), bins + 1).tolist()
     for i, (label, values) in enumerate(arrays.items()):
-        color = COLORS[i % len(COLORS)]
-        style = (
-            {"alpha": 0.5}
-            if i == 0
-            else {"fill": False, "hatch": HATCHES[i % len(HATCHES)], "linestyle": LINES[i % len(LINES)]}
-        )
+        style: dict[str, Any] = {"color": COLORS[0], "alpha": 0.5}
+        if i > 0:
+            style = _line(i) | {"fill": False, "hatch": HATCHES[i % len(HATCHES)]}
         # In a list, since matplotlib 3.10 takes the three numbers of one colour for three.
-        ax.hist(
-            values, edges, density=True, histtype="stepfilled", color=color, edgecolor=[color], label=label, **style
-        )
+        style["edgecolor"] = [style["color"]]
+        ax.hist(values, edges, density=True, histtype="stepfilled", label=label, **style)
     ax.set(xlabel=xlabel, ylabel="density")
     ax.set_yticks([])
     ax.legend(frameon=False, fontsize=8)
@@ -134,7 +142,6 @@ def auroc_heatmap(
     title: str = "",
     *,
     ax: Axes | None = None,
-    center: float = 0.5,
     starred: pd.DataFrame | None = None,
 ) -> Figure:
     """A table of AUROCs as a heat map with the numbers in it: rows = inlier sets, columns = OOD sets, NaN left blank.
@@ -142,11 +149,11 @@ def auroc_heatmap(
     Blue: separated as wanted (1). Red: the wrong way round (0). White: guessing (0.5).
     A number gets a star where `starred`, a table of the same form, is True.
     """
-    ax = new_figure(height=0.55 * len(table) + 1.2)[1][0] if ax is None else ax
+    ax = ax or new_figure(height=0.55 * len(table) + 1.2)[1][0]
     numbers = table.map("{:.2f}".format)
     if starred is not None:
         numbers = numbers.where(~starred, numbers + "*")
-    options = {"annot": numbers, "fmt": "", "vmin": 0, "vmax": 1, "center": center, "cmap": "RdBu", "linewidths": 1}
+    options = {"annot": numbers, "fmt": "", "vmin": 0, "vmax": 1, "center": 0.5, "cmap": "RdBu", "linewidths": 1}
     sns.heatmap(table, ax=ax, cbar=False, annot_kws={"fontsize": 9}, **options)
     ax.set(title=title, xlabel=table.columns.name or "out-of-distribution set", ylabel=table.index.name or "trained on")
     ax.tick_params(length=0)
@@ -154,21 +161,18 @@ def auroc_heatmap(
     return _figure_of(ax)
 
 
-def auroc_heatmaps(
-    results: pd.DataFrame, sets: Sequence[str], *, scores: Sequence[str] = ("bpd", "kl"), width: float = WIDTH
-) -> Figure:
-    """One `auroc_heatmap` per score, below each other.
+def auroc_heatmaps(results: pd.DataFrame, sets: Sequence[str], *, width: float = WIDTH) -> Figure:
+    """An `auroc_heatmap` for BPD and below it one for KL.
 
     Args:
         results: columns `inlier`, `ood`, `score` and `auroc`, a row per pair and score, as `zoo.results` has them.
         sets: the order of rows and columns; sets that are not in `results` are left out.
-        scores: which scores to draw.
         width: of the figure, in inches.
     """
     rows = [name for name in sets if name in set(results["inlier"])]
     columns = [name for name in sets if name in set(results["ood"])]
-    fig, axes = new_figure(rows=len(scores), height=0.5 * len(rows) + 1.0, width=width)
-    for ax, score in zip(axes, scores, strict=True):
+    fig, axes = new_figure(rows=2, height=0.5 * len(rows) + 1.0, width=width)
+    for ax, score in zip(axes, ("bpd", "kl"), strict=True):
         table = results[results["score"] == score].pivot(index="inlier", columns="ood", values="auroc")
         table = table.reindex(index=rows, columns=columns).rename_axis(index="trained on", columns="tested against")
         auroc_heatmap(table, f"AUROC of {score.upper()}", ax=ax)
@@ -190,23 +194,20 @@ def lines(
     Args:
         label_ends: write each label at the right end of its curve instead of in a legend.
     """
-    ax = new_figure()[1][0] if ax is None else ax
+    ax = ax or new_figure()[1][0]
     for i, (label, y) in enumerate(curves.items()):
         y = np.asarray(y, dtype=float)
-        ax.plot(x, y, color=COLORS[i % len(COLORS)], linestyle=LINES[i % len(LINES)], label=label)
+        ax.plot(x, y, label=label, **_line(i))
         if label_ends:
             last = np.flatnonzero(np.isfinite(y))[-1]
-            ax.annotate(
-                label, (np.asarray(x)[last], y[last]), (4, 0), textcoords="offset points", va="center",
-                color=COLORS[i % len(COLORS)], fontsize=8,
-            )  # fmt: skip
+            end, style = (np.asarray(x)[last], y[last]), {"color": COLORS[i % len(COLORS)], "fontsize": 8}
+            ax.annotate(label, end, (4, 0), textcoords="offset points", va="center", **style)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if not label_ends and len(curves) > 1:
         ax.legend(frameon=False, fontsize=8)
     return _figure_of(ax)
 
 
-@torch.no_grad()
 def extremes(images: Tensor, scores: Tensor, n: int = 10) -> Tensor:
     """The n images with the lowest and the n with the highest scores, [2n, C, H, W], each group in rising order."""
     order = scores.argsort()
@@ -225,7 +226,7 @@ def contours(
     ax: Axes | None = None,
 ) -> Figure:
     """A function of two variables as contour lines with their level written on them: `values` is [len(y), len(x)]."""
-    ax = new_figure()[1][0] if ax is None else ax
+    ax = ax or new_figure()[1][0]
     drawn = ax.contour(np.asarray(x), np.asarray(y), np.asarray(values), levels=levels, colors="0.35", linewidths=1)
     ax.clabel(drawn, fontsize=7, fmt="%g")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
@@ -234,7 +235,7 @@ def contours(
 
 def stacked_bars(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) -> Figure:
     """One horizontal bar per row of the table, made of its columns, each with its own hatching and its number."""
-    ax = new_figure(height=0.5 * len(table) + 1.1)[1][0] if ax is None else ax
+    ax = ax or new_figure(height=0.5 * len(table) + 1.1)[1][0]
     left = np.zeros(len(table))
     for i, column in enumerate(table):
         values = table[column].to_numpy(dtype=float)
@@ -248,7 +249,18 @@ def stacked_bars(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) ->
     ax.invert_yaxis()
     ax.set(xlabel=xlabel)
     ax.tick_params(axis="y", length=0)
-    ax.legend(frameon=False, fontsize=8, ncols=table.shape[1], loc="lower left", bbox_to_anchor=(0, 1))
+    _legend_above(ax, table.shape[1])
+    return _figure_of(ax)
+
+
+def _name_rows(ax: Axes, names: Sequence[str], xlabel: str) -> Figure:
+    """Name the lines at heights 0, 1, ..., the first at the top, and finish the figure."""
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.invert_yaxis()
+    ax.grid(axis="y", linewidth=0.4)
+    ax.set(xlabel=xlabel)
+    ax.tick_params(axis="y", length=0)
+    _legend_above(ax, 2)
     return _figure_of(ax)
 
 
@@ -260,20 +272,15 @@ def beside_paper(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) ->
         xlabel: what is compared.
         ax: where to draw; default: a new figure.
     """
-    ax = new_figure(height=0.3 * len(table) + 0.9)[1][0] if ax is None else ax
+    ax = ax or new_figure(height=0.3 * len(table) + 0.9)[1][0]
     rows = np.arange(len(table))
     ax.axvline(0.5, color="0.6", linestyle=":", linewidth=1)
     ax.errorbar(
         table["paper"], rows, xerr=table["std"], fmt="s", mfc="none", ms=8, color=COLORS[0], label="paper, ± std"
     )
     ax.plot(table["ours"], rows, "o", color=COLORS[1], label="ours", markersize=5, zorder=3)
-    ax.set_yticks(rows, table.index, fontsize=8)
-    ax.invert_yaxis()
-    ax.grid(axis="y", linewidth=0.4)
-    ax.set(xlabel=xlabel, xlim=(-0.03, 1.03))
-    ax.tick_params(axis="y", length=0)
-    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    return _figure_of(ax)
+    ax.set_xlim(-0.03, 1.03)
+    return _name_rows(ax, table.index, xlabel)
 
 
 def levels(values: Mapping[str, float], *, ax: Axes) -> Figure:
@@ -294,18 +301,12 @@ def dumbbells(table: pd.DataFrame, xlabel: str, *, ax: Axes | None = None) -> Fi
         xlabel: what both columns measure.
         ax: where to draw; default: a new figure.
     """
-    ax = new_figure(height=0.3 * len(table) + 0.9)[1][0] if ax is None else ax
+    ax = ax or new_figure(height=0.3 * len(table) + 0.9)[1][0]
     rows, (first, second) = np.arange(len(table)), table.columns
     ax.hlines(rows, table[first], table[second], color="0.6", linewidth=1.5)
     ax.plot(table[first], rows, "s", mfc="white", ms=8, color=COLORS[0], label=first)
     ax.plot(table[second], rows, "o", color=COLORS[1], label=second)
-    ax.set_yticks(rows, table.index, fontsize=8)
-    ax.invert_yaxis()
-    ax.grid(axis="y", linewidth=0.4)
-    ax.set(xlabel=xlabel)
-    ax.tick_params(axis="y", length=0)
-    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    return _figure_of(ax)
+    return _name_rows(ax, table.index, xlabel)
 
 
 def bound_and_gap(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], evidence: float) -> Figure:
@@ -340,10 +341,8 @@ def vae_diagram(image: Tensor, q: Normal, decoded: Tensor) -> Figure:
     """One image on its way through a VAE: image [C, H, W] -> q(z|x) -> decoded mean [C, H, W]; q has shape [D]."""
     fig, axes = new_figure(3, height=2.6)
     for ax, pixels, title in ((axes[0], image, "image x"), (axes[2], decoded, "mean of p(x|z)")):
-        picture = to_float(pixels.cpu()).permute(1, 2, 0).numpy()
-        ax.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+        _draw(pixels, ax)
         ax.set_title(title, fontsize=10)
-        ax.set_axis_off()
     mean, std = q.mean.cpu().numpy(), q.stddev.cpu().numpy()
     axes[1].axvspan(-1, 1, color="0.92")
     axes[1].errorbar(mean, np.arange(len(mean)), xerr=std, fmt="o", color=COLORS[0], markersize=4, capsize=2)
@@ -376,7 +375,7 @@ def posteriors(q: Normal, dims: tuple[int, int] = (0, 1)) -> Figure:
     return fig
 
 
-def pair_grid(inlier: ArrayLike, ood: ArrayLike, *, ax: Axes | None = None) -> Figure:
+def pair_grid(inlier: ArrayLike, ood: ArrayLike) -> Figure:
     """Every pair of an inlier and an OOD image as a cell: 1 if the OOD image scores higher, 1/2 for a tie, else 0.
 
     The highest scores come first on both axes. So the edge of the area won is the ROC curve (thick line), and that
@@ -384,9 +383,8 @@ def pair_grid(inlier: ArrayLike, ood: ArrayLike, *, ax: Axes | None = None) -> F
 
     Args:
         inlier, ood: scores [N] and [M], a handful each; higher = more OOD.
-        ax: where to draw; default: a new figure.
     """
-    ax = new_figure(height=3.2, width=3.6)[1][0] if ax is None else ax
+    fig, (ax,) = new_figure(height=3.2, width=3.6)
     columns, rows = np.sort(np.asarray(inlier, dtype=float))[::-1], np.sort(np.asarray(ood, dtype=float))[::-1]
     for y, high in enumerate(rows):
         for x, low in enumerate(columns):
@@ -402,33 +400,31 @@ def pair_grid(inlier: ArrayLike, ood: ArrayLike, *, ax: Axes | None = None) -> F
     ax.set(xlabel="inliers, highest score first", ylabel="OOD, highest score first", aspect="equal")
     ax.set(xlim=(0, len(columns)), ylim=(0, len(rows)))
     ax.tick_params(length=0)
-    return _figure_of(ax)
+    return fig
 
 
-def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, ax: Axes | None = None) -> Figure:
+def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """ROC curves: the share of OOD images flagged against the share of inliers flagged, for every threshold.
 
     Args:
         scores: label -> (scores of inliers [N], scores of OOD images [M]); higher = more OOD.
-        ax: where to draw; default: a new figure.
     """
-    ax = new_figure(height=3.2, width=3.6)[1][0] if ax is None else ax
+    fig, (ax,) = new_figure(height=3.2, width=3.6)
     ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
     ax.annotate("guessing", (0.62, 0.66), color="0.35", fontsize=8, rotation=45, ha="center", va="center")
     for i, (label, (inlier, ood)) in enumerate(scores.items()):
-        values = np.concatenate([np.asarray(inlier, dtype=float), np.asarray(ood, dtype=float)])
-        fpr, tpr, _ = roc_curve(np.repeat([0, 1], [len(np.asarray(inlier)), len(np.asarray(ood))]), values)
-        ax.plot(fpr, tpr, color=COLORS[i % len(COLORS)], linestyle=LINES[i % len(LINES)], label=label)
+        fpr, tpr, _ = roc_curve(*labelled(inlier, ood))
+        ax.plot(fpr, tpr, label=label, **_line(i))
     ax.set(xlabel="inliers flagged", ylabel="OOD images flagged", aspect="equal", xlim=(0, 1), ylim=(0, 1))
     ax.legend(frameon=False, fontsize=8, loc="lower right")
-    return _figure_of(ax)
+    return fig
 
 
 def score_scatter(
     points: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, *, ax: Axes | None = None
 ) -> Figure:
     """One score against another, an image a marker: label -> (x [N], y [N]); each set has its own marker."""
-    ax = new_figure(height=3.4)[1][0] if ax is None else ax
+    ax = ax or new_figure(height=3.4)[1][0]
     for i, (label, (x, y)) in enumerate(points.items()):
         style: dict[str, Any] = {"facecolor": "none", "edgecolor": COLORS[i % len(COLORS)], "linewidth": 0.6}
         ax.scatter(np.asarray(x), np.asarray(y), 12, marker=MARKERS[i % len(MARKERS)], alpha=0.6, label=label, **style)
@@ -454,10 +450,7 @@ def adversarial_game(image: Tensor, generated: Tensor) -> Figure:
         ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=frame | {"linewidth": 2.5 if learns else 0.8})
 
     def picture(pixels: Tensor, x: float, y: float, text: str) -> None:
-        array = to_float(pixels.detach().cpu()).permute(1, 2, 0).numpy()
-        inset = ax.inset_axes((x - 0.55, y - 0.65, 1.1, 1.3), transform=ax.transData)
-        inset.imshow(array.squeeze(-1) if array.shape[-1] == 1 else array, cmap="gray", vmin=0, vmax=1)
-        inset.set_axis_off()
+        _draw(pixels, ax.inset_axes((x - 0.55, y - 0.65, 1.1, 1.3), transform=ax.transData))
         ax.text(x, y - 0.7, text, ha="center", va="top", fontsize=8)
 
     def arrow(x: float, y: float, to_x: float, to_y: float, line: str = "-", color: str = "0.2") -> None:
@@ -511,7 +504,7 @@ def plane_map(
         title: of the panel.
         ax: where to draw; default: a new figure.
     """
-    ax = new_figure(height=2.8, width=2.8)[1][0] if ax is None else ax
+    ax = ax or new_figure(height=2.8, width=2.8)[1][0]
     values = np.asarray(values, dtype=float)
     grid = np.linspace(0, 1, len(values))
     greys = mpl.colormaps["Greys"](np.linspace(0, 0.55, len(levels) + 1))
@@ -526,29 +519,22 @@ def plane_map(
     return _figure_of(ax)
 
 
-def aurocs_along(
-    curves: Mapping[str, pd.DataFrame], xlabel: str, *, ax: Axes | None = None, ylabel: str = "AUROC"
-) -> Figure:
+def aurocs_along(curves: Mapping[str, pd.DataFrame], xlabel: str, *, ax: Axes | None = None) -> Figure:
     """AUROC against a setting, with 95 % intervals; the dotted line is guessing.
 
     Args:
         curves: label -> table with the setting as its index and the columns `auroc`, `auroc_low`, `auroc_high`.
         xlabel: name and unit of the setting.
         ax: where to draw; default: a new figure.
-        ylabel: what is measured.
     """
-    ax = new_figure()[1][0] if ax is None else ax
+    ax = ax or new_figure()[1][0]
     ax.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
     for i, (label, table) in enumerate(curves.items()):
         middle = table["auroc"]
         reach = [middle - table["auroc_low"], table["auroc_high"] - middle]
-        style = {
-            "color": COLORS[i % len(COLORS)],
-            "linestyle": LINES[i % len(LINES)],
-            "marker": MARKERS[i % len(MARKERS)],
-        }
-        ax.errorbar(table.index, middle, yerr=reach, label=label, markersize=5, capsize=2, **style)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+        style = _line(i) | {"marker": MARKERS[i % len(MARKERS)], "markersize": 5, "capsize": 2}
+        ax.errorbar(table.index, middle, yerr=reach, label=label, **style)
+    ax.set(xlabel=xlabel, ylabel="AUROC")
     ax.legend(frameon=False, fontsize=8)
     return _figure_of(ax)
 
@@ -616,5 +602,5 @@ def against_paper(card: pd.DataFrame) -> Figure:
                 ax.plot(part["paper"], part["ours"], marker, mfc=fill, mec=color, ms=5.5, mew=1.3, ls="", label=named)
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel=f"the paper's AUROC of {name}")
     axes[0].set(ylabel="ours")
-    axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    _legend_above(axes[0], 3)
     return fig
