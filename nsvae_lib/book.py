@@ -1,6 +1,6 @@
 """Support for the chapters: profiles, figures with alternative text, library source on the page.
 
-Nothing else in the library uses this module; it is the only one that needs IPython.
+Of the library only the widgets use this module; no others need IPython.
 """
 
 import ast
@@ -70,13 +70,18 @@ def show(fig: Figure, alt: str) -> None:
     """
     if not alt.strip():
         raise ValueError("a figure needs alternative text: say in a sentence what it shows. Received an empty one.")
-    png = io.BytesIO()
-    # Without the version stamp, the same picture is the same file under any matplotlib.
-    fig.savefig(png, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
-    plt.close(fig)
     # No text/plain beside the picture: alternative text may quote measured figures, which a strict
     # comparison of notebooks (nbval) would then hold to the last digit.
-    display({"image/png": b64encode(png.getvalue()).decode()}, metadata={"image/png": {"alt": alt}}, raw=True)
+    display({"image/png": png(fig)}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def png(fig: Figure) -> str:
+    """A figure as a PNG in base64; it is closed."""
+    file = io.BytesIO()
+    # Without the version stamp, the same picture is the same file under any matplotlib.
+    fig.savefig(file, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
+    plt.close(fig)
+    return b64encode(file.getvalue()).decode()
 
 
 def show_source(*objects: Any) -> None:

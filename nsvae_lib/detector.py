@@ -55,7 +55,7 @@ def false_alarm_interval(n: int, rate: float) -> tuple[float, float]:
         ValueError: as `threshold`.
     """
     k = _rank(n, rate)
-    low, high = beta.ppf([0.025, 0.975], n + 1 - k, k)
+    low, high = beta.interval(0.95, n + 1 - k, k)
     return float(low), float(high)
 
 

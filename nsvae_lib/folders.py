@@ -197,6 +197,6 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _listed(lines: Sequence[str], most: int = 5) -> str:
-    more = f"; and {len(lines) - most:,} more" if len(lines) > most else ""
-    return "; ".join(lines[:most]) + more
+def _listed(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - 5:,} more" if len(lines) > 5 else ""
+    return "; ".join(lines[:5]) + more

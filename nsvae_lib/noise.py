@@ -6,7 +6,6 @@ Its `log_prob(x)` is in nats per image, [..., N]: the sum over the C*H*W pixels,
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, distributions, nn
@@ -125,15 +124,15 @@ def entropy_floor(images: Tensor) -> Tensor:
     return (torch.special.entr(x) + torch.special.entr(1 - x)).flatten(1).sum(1)
 
 
-NOISE_MODELS: dict[str, Callable[..., nn.Module]] = {
+NOISE_MODELS: dict[str, Callable[[], nn.Module]] = {
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,
-    "gaussian-learned": lambda sigma=1.0: Gaussian(sigma, learned=True),
+    "gaussian-learned": lambda: Gaussian(learned=True),
     "continuous-bernoulli": ContinuousBernoulli,
 }
 
 
-def make_noise(noise: str | nn.Module, **options: Any) -> nn.Module:
+def make_noise(noise: str | nn.Module) -> nn.Module:
     """The noise model of that name; a module is returned as it is.
 
     Raises:
@@ -143,4 +142,4 @@ def make_noise(noise: str | nn.Module, **options: Any) -> nn.Module:
         return noise
     if noise not in NOISE_MODELS:
         raise ValueError(f"unknown noise model {noise!r}; known: {', '.join(NOISE_MODELS)}")
-    return NOISE_MODELS[noise](**options)
+    return NOISE_MODELS[noise]()

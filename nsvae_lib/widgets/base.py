@@ -1,17 +1,16 @@
 """What all widgets have in common: how they are shown, live and still."""
 
-import io
 import json
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import anywidget
-import matplotlib.pyplot as plt
 import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from ..book import png
 from ..vae import VAE
 from ..zoo import name_of, pretrained, pretrained_names
 from . import modules
@@ -84,13 +83,9 @@ class Widget(anywidget.AnyWidget):
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook's output holds of the widget, and its metadata: the live view, and what works without it."""
         data, metadata = self._repr_mimebundle_() or ({}, {})
-        png = io.BytesIO()
-        figure = self.still()
-        figure.savefig(png, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
-        plt.close(figure)
         data |= {
             MIME: self.description(),
-            "image/png": b64encode(png.getvalue()).decode(),
+            "image/png": png(self.still()),
             "text/plain": f"Live widget: {self.title}.",
         }
         return data, {**metadata, "image/png": {"alt": self.alt()}}
