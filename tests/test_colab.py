@@ -146,10 +146,11 @@ def published(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class SetUp:
-    """What the set-up cell printed in each of two runs, and the packages around the first."""
+    """What the set-up cell printed in each of two runs, the seconds that it took, and the packages around the first."""
 
     colab: Colab
     printed: list[str]
+    seconds: list[float]
     before: dict[str, str]
     after: dict[str, str]
 
@@ -161,7 +162,7 @@ def set_up(colab: Colab, tmp_path_factory: pytest.TempPathFactory) -> SetUp:
     cells = [notebooks.setup_cell(), new_code_cell("print(nsvae_lib.load('MNIST', n_train=9).train.shape)")]
     nbformat.write(new_notebook(cells=cells), notebook)
     before = colab.packages()
-    printed = []
+    printed, seconds = [], []
     for run_number in ("first", "second"):
         if run_number == "second":
             cells[1].source = f"import nsvae_lib\n{cells[1].source}"
@@ -169,7 +170,8 @@ def set_up(colab: Colab, tmp_path_factory: pytest.TempPathFactory) -> SetUp:
         executed = colab.execute(notebook, tmp_path_factory.mktemp(run_number))
         outputs = [output for cell in executed.cells for output in cell.outputs if output.get("name") == "stdout"]
         printed.append("".join(output.text for output in outputs))
-    return SetUp(colab, printed, before, colab.packages())
+        seconds.append(executed.cells[0].metadata.papermill.duration)
+    return SetUp(colab, printed, seconds, before, colab.packages())
 
 
 def test_colab_has_what_the_library_asks_for():
@@ -194,6 +196,11 @@ def test_set_up_installs_the_library_and_changes_nothing(set_up: SetUp):
     assert {name: version for name, version in set_up.after.items() if name in set_up.before} == set_up.before
     # IPython has always asked for jedi; pip notices when it installs something else.
     assert set_up.after.keys() - set_up.before.keys() <= {"nsvae-lib", "jedi"}
+
+
+def test_set_up_takes_less_than_a_minute(set_up: SetUp):
+    print(f"set-up cell: {set_up.seconds[0]:.1f} s, the second time {set_up.seconds[1]:.1f} s")
+    assert max(set_up.seconds) < 60
 
 
 def test_set_up_says_what_it_did_and_needs_no_restart(set_up: SetUp):
