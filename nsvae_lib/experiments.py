@@ -229,6 +229,10 @@ EXPERIMENTS: Mapping[str, Sequence[Run]] = {
             *(("EMNIST-Letters", negatives) for negatives in ("FashionMNIST", "MNIST")),
         )
     ],
+    # RMSProp as in TensorFlow 1, where the running mean starts at 1: Table I without negatives.
+    "optimizer": [
+        Run(inlier, noise, optimizer="rmsprop-tensorflow") for noise in ("bernoulli", "gaussian") for inlier in GREY
+    ],
     "upper-bound": [Run("FashionMNIST", negatives="EMNIST-Letters", bound_samples=k) for k in (1, 4)],
 }
 
