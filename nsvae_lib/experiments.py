@@ -220,7 +220,7 @@ EXPERIMENTS: Mapping[str, Sequence[Run]] = {
         for choice in _PRESETS
         for negatives in ("none", "EMNIST-Letters")
     ],
-    # The letters as EMNIST's files have them, on their side, wherever they are inliers or only a test set: Table I again.
+    # Table I with the letters as EMNIST's files have them, on their side, as inliers or only as a test set.
     "orientation": [
         Run(inlier, noise, negatives, raw_orientation=True)
         for noise in ("bernoulli", "gaussian")
@@ -541,7 +541,8 @@ def _load(name: str, root: str | Path | None, **options: Any) -> ImageData:
     images = load(name, root, sample=False, **options)
     if root is None:
         return images
-    return replace(images, source=images.source.replace(f"{readable(Path(root).expanduser())}/", "$NSVAE_DATA/"))
+    found = f"{images.name}, {readable(Path(root).expanduser())}"
+    return replace(images, source=images.source.replace(found, f"{images.name}, $NSVAE_DATA"))
 
 
 def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) -> None:

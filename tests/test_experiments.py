@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, replace
 from threading import Thread
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -30,6 +31,7 @@ from nsvae_lib.data import load
 from nsvae_lib.experiments import EXPERIMENTS, RUN_FIELDS, Run, reproduce, runs, write_rows
 from nsvae_lib.training import CHECKPOINT
 from tests.conftest import idx
+from tests.test_data import write_cifar, write_npz
 
 SMALL = {"n_train": 60, "epochs": 2, "n_test": 30}
 
@@ -328,6 +330,16 @@ def test_a_run_that_nothing_can_be_scored_against_is_not_trained(tmp_path, monke
 def test_workers_are_checked(tmp_path):
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         reproduce([], workers=0)
+
+
+@pytest.mark.parametrize("layout", ["torchvision", "npz"])
+def test_sources_name_no_folder_of_this_machine(layout, tmp_path, monkeypatch):
+    if layout == "torchvision":
+        write_cifar("CIFAR10", tmp_path, monkeypatch)
+    else:
+        write_npz("CIFAR10", tmp_path, train_x=np.zeros((3, 32, 32, 3), np.uint8))
+    source = experiments._load("CIFAR10", tmp_path).source
+    assert source.startswith("CIFAR10, $NSVAE_DATA") and str(tmp_path) not in source
 
 
 # --- tables ----------------------------------------------------------------------------------------
