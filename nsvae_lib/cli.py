@@ -3,8 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from torch import Tensor
+from typer.core import TyperGroup
 
 from . import detector, evaluation, experiments, noise, plots, report, training, zoo
 from .checkpoints import write_whole
@@ -22,7 +22,24 @@ from .negatives import FromImages
 from .objectives import ELBO, Adversarial, NegativePrior, Objective
 from .vae import VAE
 
-app = typer.Typer(help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False)
+
+class ClearErrors(TyperGroup):
+    """Commands that end with a message instead of a traceback.
+
+    Exit code 2: what was asked for cannot be done; 1: it went wrong on the way.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (OSError, ValueError, ImportError, FloatingPointError) as error:
+            typer.echo(f"nsvae: {error}", err=True)
+            raise typer.Exit(1 if isinstance(error, FloatingPointError) else 2) from error
+
+
+app = typer.Typer(
+    cls=ClearErrors, help="Negative sampling in variational autoencoders.", no_args_is_help=True, add_completion=False
+)
 
 Root = Annotated[Path | None, typer.Option(help="Folder with the image sets; default: $NSVAE_DATA.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
@@ -40,16 +57,6 @@ BY_CHANNELS: Mapping[int, Mapping[str, Any]] = {
 }
 
 
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """A message instead of a traceback. Exit code 2: what was asked for cannot be done; 1: it went wrong on the way."""
-    try:
-        yield
-    except (OSError, ValueError, ImportError, FloatingPointError) as error:
-        typer.echo(f"nsvae: {error}", err=True)
-        raise typer.Exit(1 if isinstance(error, FloatingPointError) else 2) from error
-
-
 @app.callback()
 def main() -> None:
     """Negative sampling in variational autoencoders.
@@ -60,7 +67,6 @@ def main() -> None:
 
 
 @app.command()
-@_clear_errors()
 def train(
     source: Annotated[str, typer.Argument(help="A folder of pictures of the usual kind, or the name of an image set.")],
     out: Annotated[Path | None, typer.Option(help="The model's file. Default: NAME.safetensors, here.")] = None,
@@ -134,7 +140,6 @@ def train(
 
 
 @app.command()
-@_clear_errors()
 def train_zoo(
     only: Annotated[list[str] | None, typer.Option(help="Names of models; default: all.")] = None,
     root: Root = None,
@@ -159,7 +164,6 @@ def train_zoo(
 
 
 @app.command()
-@_clear_errors()
 def score_zoo(
     root: Root = None,
     only: Annotated[list[str] | None, typer.Option(help="Names of models; default: all that are there.")] = None,
@@ -176,7 +180,6 @@ def score_zoo(
 
 
 @app.command()
-@_clear_errors()
 def reproduce(
     names: Annotated[list[str], typer.Argument(help=f"Experiments: {', '.join(experiments.EXPERIMENTS)}.")],
     n_train: Annotated[int, typer.Option(help="Training images of each run.")] = 60_000,
@@ -223,7 +226,6 @@ def reproduce(
 
 
 @app.command(name="report")
-@_clear_errors()
 def write_report(
     files: Annotated[list[Path], typer.Argument(help="Where to: .md, .html or .png.")],
     n_train: Annotated[int | None, typer.Option(help="Training images of the runs; default: see below.")] = None,
@@ -254,7 +256,6 @@ def write_report(
 
 
 @app.command()
-@_clear_errors()
 def score(
     model: Model,
     source: Annotated[str, typer.Argument(help="A folder of pictures to judge, or the name of an image set.")],
@@ -300,7 +301,6 @@ def score(
 
 
 @app.command()
-@_clear_errors()
 def evaluate(
     model: Model,
     inlier: Annotated[str, typer.Argument(help="Pictures of the usual kind: a folder, or the name of an image set.")],
