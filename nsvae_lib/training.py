@@ -37,8 +37,8 @@ class TensorFlowRMSProp(Optimizer):
     added under the root. Otherwise it is "rmsprop".
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, alpha: float = 0.9, eps: float = 1e-10):
-        super().__init__(parameters, {"lr": lr, "alpha": alpha, "eps": eps})
+    def __init__(self, parameters: Iterable[Tensor], lr: float):
+        super().__init__(parameters, {"lr": lr, "alpha": 0.9, "eps": 1e-10})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
