@@ -111,6 +111,8 @@ def fit(
 ) -> History:
     """Train `vae` in place. The same arguments give the same parameters, on a CPU bit for bit.
 
+    (With the same number of threads: it decides in which order numbers are added up.)
+
     Args:
         vae: the model; it is moved to `device` and left there.
         images: training images [N, C, H, W], uint8 or in [0, 1], or an ImageData, of which `train` is used.
