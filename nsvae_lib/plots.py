@@ -56,7 +56,8 @@ def _legend_above(ax: Axes, columns: int) -> None:
 
 def _draw(image: Tensor, ax: Axes) -> None:
     """An image [C, H, W], uint8 or in [0, 1], without axes; grey ones white on black, as they are stored."""
-    ax.imshow(to_float(image.detach().cpu()).clamp(0, 1).movedim(0, -1).squeeze(-1), cmap="gray", vmin=0, vmax=1)
+    pixels = to_float(image.detach().cpu()).clamp(0, 1).movedim(0, -1).squeeze(-1)
+    ax.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
 
 

@@ -67,7 +67,7 @@ def card(puzzle: Puzzle) -> Figure:
     fig.text(0.05, 0.605, QUESTION, fontsize=19, va="top", color="#333333", linespacing=1.35)
     for i, image in enumerate(puzzle.images):
         ax = fig.add_axes((0.05 + i * 0.1145, 0.09, 0.1, 0.1 * 10 / 5.25))
-        ax.imshow(image[0], cmap="gray", vmin=0, vmax=255)
+        ax.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=255)
         ax.set_axis_off()
     return fig
 
