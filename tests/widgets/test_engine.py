@@ -40,10 +40,11 @@ def test_a_vae_that_the_engine_cannot_compute_is_refused(vae, message):
         pack(vae())
 
 
+@pytest.mark.parametrize("preset", ["small", "light"])
 @pytest.mark.parametrize("negatives", ["none", "EMNIST-Letters", "adversarial"])
-def test_rounding_leaves_the_auroc_as_it_was(negatives, clothes):
+def test_rounding_leaves_the_auroc_as_it_was(negatives, preset, clothes):
     digits = ns.load("MNIST", sample=True).test
-    vae = ns.pretrained("FashionMNIST", "bernoulli", negatives, device="cpu")
+    vae = ns.pretrained("FashionMNIST", "bernoulli", negatives, preset, device="cpu")
     scores = [[ns.score(model, images) for images in (clothes, digits)] for model in (vae, rounded(vae))]
     for name in ("bpd", "kl"):
         before, after = (ns.auroc(inlier[name], ood[name]) for inlier, ood in scores)
