@@ -32,7 +32,7 @@ PHRASES = {
     "book/09_reproduction": "A training that can be interrupted",
     "book/11_your_own_images": "Same file, same side",
     "book/appendix_notation": "importance-weighted bound",
-    "book/appendix_paper_versus_code": "Letters that lie on their side",
+    "book/appendix_paper_versus_code": "A floor under the probabilities",
     "book/appendix_datasets": "stand in for EMNIST-Letters",
     "book/appendix_api": "nsvae_lib.bounds.elbo",
     "book/appendix_references": "arXiv:1910.02760",
