@@ -18,7 +18,7 @@ from .linear_gaussian import LinearGaussian
 from .negatives import FromImages, Generated, Mixture, NoisyInliers, UniformNoise
 from .noise import Bernoulli, ContinuousBernoulli, Gaussian
 from .objectives import ELBO, Adversarial, NegativePrior, UpperBound, prior_distance
-from .scores import score
+from .scores import likelihood_regret, score
 from .training import History, fit
 from .vae import VAE
 from .zoo import pretrained, pretrained_names
@@ -54,6 +54,7 @@ __all__ = [
     "fit",
     "iwae",
     "kl_divergence",
+    "likelihood_regret",
     "load",
     "log_weights",
     "pretrained",

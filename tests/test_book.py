@@ -30,6 +30,7 @@ PHRASES = {
     "book/07_colour_images": "What a nat is worth",
     "book/08_where_negatives_come_from": "A plane on which everything is visible",
     "book/09_reproduction": "A training that can be interrupted",
+    "book/10_other_scores": "Compared with its own kind",
     "book/11_your_own_images": "Same file, same side",
     "book/appendix_notation": "importance-weighted bound",
     "book/appendix_paper_versus_code": "A floor under the probabilities",

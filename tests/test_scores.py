@@ -4,9 +4,12 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from nsvae_lib.evaluation import auroc
-from nsvae_lib.scores import SCORES, score
+from nsvae_lib.networks import Encoder
+from nsvae_lib.noise import Gaussian
+from nsvae_lib.scores import SCORES, likelihood_regret, score
 from nsvae_lib.training import fit
 from nsvae_lib.vae import VAE
 
@@ -70,3 +73,31 @@ def test_bad_arguments(tiny_vae, tiny_images, arguments, message):
 def test_bad_images(tiny_vae):
     with pytest.raises(ValueError, match="images"):
         score(tiny_vae, torch.rand(2, 1, 28, 28))
+
+
+def test_regret_is_how_far_the_encoder_is_from_the_posterior():
+    """A decoder that ignores z: the posterior is the prior, which the refit can reach, and the regret is the KL."""
+    torch.manual_seed(0)
+    blind = nn.Linear(2, 2)
+    nn.init.zeros_(blind.weight)
+    vae = VAE(Encoder(nn.Flatten(), 2, 2), nn.Sequential(blind, nn.Unflatten(1, (1, 1, 2))), Gaussian(), (1, 1, 2), 2)
+    x = torch.rand(6, 1, 1, 2)
+    kl = score(vae, x, ["kl"])["kl"]
+    assert kl.max() > 2 * kl.min() > 0.02
+    assert torch.allclose(likelihood_regret(vae, x, steps=300, lr=0.05, samples=2), kl, atol=1e-3)
+
+
+def test_regret_keeps_the_model_and_repeats_itself(tiny_vae, tiny_images):
+    before = [p.clone() for p in tiny_vae.parameters()]
+    tiny_vae.train()
+    a, b, c = (likelihood_regret(tiny_vae, tiny_images, steps=2, samples=2, seed=s, batch_size=7) for s in (1, 1, 2))
+    assert a.shape == (len(tiny_images),) and a.device.type == "cpu" and not a.requires_grad
+    assert torch.equal(a, b) and not torch.equal(a, c)
+    assert tiny_vae.training
+    assert all(torch.equal(p, old) and p.grad is None for p, old in zip(tiny_vae.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("argument", ["steps", "samples", "batch_size"])
+def test_regret_says_what_it_needs(tiny_vae, tiny_images, argument):
+    with pytest.raises(ValueError, match="must be at least 1, got .*0"):
+        likelihood_regret(tiny_vae, tiny_images, **{argument: 0})
