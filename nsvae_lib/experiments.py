@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
@@ -429,14 +430,18 @@ def _with_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 
 def write_rows(rows: Sequence[dict[str, Any]], path: Path, key: Sequence[str]) -> None:
-    """Put rows into a CSV table in place of those that agree with them in the columns `key`; written whole."""
+    """Put rows into a CSV table in place of those that agree with them in the columns `key`; written whole.
+
+    Processes that write to the same table wait for each other, with the help of the file .NAME.lock beside it.
+    """
     table = _with_columns(pd.DataFrame(rows), key)
-    if path.exists():
-        old = _with_columns(pd.read_csv(path, keep_default_na=False, dtype=str), key).astype(str)
-        replaced = set(table[[*key]].astype(str).itertuples(index=False, name=None))
-        kept = [row not in replaced for row in old[[*key]].itertuples(index=False, name=None)]
-        table = pd.concat([old[kept], table.astype(str).replace("nan", "")], ignore_index=True)
-    with write_whole(path) as temporary:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")), write_whole(path) as temporary:
+        if path.exists():
+            old = _with_columns(pd.read_csv(path, keep_default_na=False, dtype=str), key).astype(str)
+            replaced = set(table[[*key]].astype(str).itertuples(index=False, name=None))
+            kept = [row not in replaced for row in old[[*key]].itertuples(index=False, name=None)]
+            table = pd.concat([old[kept], table.astype(str).replace("nan", "")], ignore_index=True)
         table.to_csv(temporary, index=False)
 
 
@@ -459,7 +464,7 @@ def reproduce(
         planned: runs, carried out in this order; see `runs`.
         root: folder with the full image sets; default: NSVAE_DATA. "sample" for those that come with the library.
         work: folder for checkpoints; on a cluster, one that all machines share.
-        out: folder of the tables runs.csv and epochs.csv, for one call of `reproduce` at a time.
+        out: folder of the tables runs.csv and epochs.csv. Calls at the same time may share it, if their runs differ.
         workers: trainings at a time; they share the processor's cores. On a GPU: 1.
         progress: show a progress bar over all epochs.
         engine: "processes" of this machine, or "ray": a Ray cluster (see `engines.on_ray`), which sets the number of

@@ -382,7 +382,26 @@ def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_rows([{"a": 2}], path, ["a"])
     assert path.read_text() == "a\n1\n"
-    assert list(tmp_path.iterdir()) == [path]
+    assert [file for file in tmp_path.iterdir() if file.suffix != ".lock"] == [path]
+
+
+def test_processes_that_write_to_one_table_lose_no_rows(tmp_path):
+    path = tmp_path / "table.csv"
+    program = """
+import sys, time
+from pathlib import Path
+from nsvae_lib.experiments import write_rows
+
+path, who = Path(sys.argv[1]), sys.argv[2]
+path.with_name(f"{who}.ready").touch()
+while len(list(path.parent.glob("*.ready"))) < 2:
+    time.sleep(0.01)
+for i in range(100):
+    write_rows([{"who": who, "i": i}], path, ["who", "i"])
+"""
+    processes = [subprocess.Popen([sys.executable, "-c", program, path, who]) for who in "ab"]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert sorted(map(tuple, pd.read_csv(path).to_numpy())) == [(who, i) for who in "ab" for i in range(100)]
 
 
 def test_the_tables_in_the_package_are_sound():
