@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import nbformat
 import pytest
@@ -47,7 +47,7 @@ PIXELS = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, c
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a notebook of these cells, in a JupyterLab with kernels of this Python."""
+    """The address of a notebook of these cells, in a JupyterLab with a kernel of this Python that runs already."""
     folder = tmp_path_factory.mktemp("lab")
     notebook = new_notebook(cells=[new_code_cell(source.strip(), id=name) for name, source in CELLS.items()])
     notebook.metadata.kernelspec = {"name": "this", "display_name": "this", "language": "python"}
@@ -70,6 +70,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     options = [
         f"--ServerApp.port={port}",
         "--ServerApp.token=",
+        "--ServerApp.disable_check_xsrf=True",
         "--no-browser",
         "--allow-root",
         "--LabApp.extension_manager=readonly",
@@ -79,6 +80,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api", server, folder / "log.txt")
+        # On a busy machine JupyterLab asks which kernel to start if a cell is run while it starts one.
+        session = {"path": "notebook.ipynb", "name": "", "type": "notebook", "kernel": {"name": "this"}}
+        urlopen(Request(f"http://127.0.0.1:{port}/api/sessions", json.dumps(session).encode()), timeout=180).close()
         yield f"http://127.0.0.1:{port}/lab/tree/notebook.ipynb"
     finally:
         server.terminate()
@@ -97,12 +101,28 @@ def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
     raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
 
 
+def _wait_for_reader(lab: str) -> None:
+    for _ in range(360):
+        with urlopen(f"{lab.partition('/lab/')[0]}/api/kernels", timeout=5) as answer:
+            (kernel,) = json.load(answer)
+        if kernel["connections"]:
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"the notebook did not connect to its kernel: {kernel}")
+
+
 def test_kernel_and_reader_see_each_other_in_jupyterlab(lab, browser):
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
     page.set_default_timeout(180_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def refuse(dialog):
+        raise AssertionError(f"JupyterLab asks: {dialog.inner_text()}")
+
+    page.add_locator_handler(page.locator("dialog.jp-Dialog").first, refuse)
     page.goto(lab)
+    _wait_for_reader(lab)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
 
     def run(name: str):
