@@ -32,12 +32,7 @@ RECIPES = [
 
 def model_name(run: Run) -> str:
     """The name of the model that a run makes: INLIER_NOISE_NEGATIVES, and _PRESET where it is not "light"."""
-    return name_of(run.inlier, run.noise, run.negatives, run.preset)
-
-
-def name_of(inlier: str, noise: str, negatives: str, preset: str) -> str:
-    """The same from the fields of `experiments.Run` that a name is made of."""
-    return "_".join([inlier, noise, negatives, *([] if preset == "light" else [preset])])
+    return "_".join([run.inlier, run.noise, run.negatives, *([] if run.preset == "light" else [run.preset])])
 
 
 def pretrained(
@@ -63,7 +58,7 @@ def pretrained(
     Raises:
         ValueError: no such model; the message lists those there are.
     """
-    name = name_of(inlier, noise, negatives, preset)
+    name = model_name(Run(inlier, noise, negatives, preset=preset))
     known = pretrained_names()
     if name not in known:
         raise ValueError(f"there is no trained model {name!r}; known: {', '.join(known)}")

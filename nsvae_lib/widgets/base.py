@@ -11,8 +11,9 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from ..book import png
+from ..experiments import Run
 from ..vae import VAE
-from ..zoo import name_of, pretrained, pretrained_names
+from ..zoo import model_name, pretrained, pretrained_names
 from . import modules
 from .weights import pack
 
@@ -100,7 +101,7 @@ def _shipped(vae: VAE, packed: bytes) -> str | None:
     inlier, noise, negatives, preset = (
         str(vae.provenance.get(key)) for key in ("inlier", "noise", "negatives", "preset")
     )
-    name = name_of(inlier, noise, negatives, preset)
+    name = model_name(Run(inlier, noise, negatives, preset=preset))
     unchanged = name in pretrained_names() and pack(pretrained(inlier, noise, negatives, preset, "cpu")) == packed
     return name if unchanged else None
 
