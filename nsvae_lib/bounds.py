@@ -47,9 +47,10 @@ def log_weights(
         raise ValueError(f"samples must be at least 1, got {samples}")
     q = q or vae.encode(x)
     z = draw_latents(q, samples, generator)
-    return vae.decode(z).log_prob(to_float(x)) + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
+    return vae.decode(z).log_prob(to_float(x.to(vae.device))) + vae.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
 
 
+@torch.enable_grad()
 def refit_posterior(
     vae: VAE,
     x: Tensor,
@@ -64,7 +65,7 @@ def refit_posterior(
     find it. See chapters 4 and 5.
 
     Args:
-        vae: the model; its parameters do not change.
+        vae: the model, in evaluation mode if it has batch norm; its parameters do not change.
         x: images [N, C, H, W], uint8 or in [0, 1].
         steps: of Adam, each with one draw of z per image.
         lr: its learning rate.
@@ -74,7 +75,7 @@ def refit_posterior(
     Returns:
         Normal [N, D]; pass it as `q` to `log_weights`.
     """
-    x, start = to_float(x), start or vae.encode(x)
+    x, start = to_float(x.to(vae.device)), start or vae.encode(x)
     mean, log_std = (t.detach().clone().requires_grad_() for t in (start.mean, start.stddev.log()))
     optimizer = torch.optim.Adam([mean, log_std], lr)
     for _ in range(steps):

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that are the
 Model = Annotated[Path, typer.Argument(help="A file that nsvae train made.")]
 Work = Annotated[Path, typer.Option(help="Folder for checkpoints; an interrupted run goes on from there.")]
 By = Annotated[str, typer.Option(help=f"What decides: {', '.join(detector.CRITERIA)}.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. Default: the best there is.")]
 FalseAlarms = Annotated[float, typer.Option(help="Share of unsuspicious pictures that may be flagged, 0 to 1.")]
 
 # Pictures that `train` sees unless told how many epochs: one to four minutes of two CPU cores for grey ones.
@@ -57,8 +59,18 @@ BY_CHANNELS: Mapping[int, Mapping[str, Any]] = {
 }
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nsvae_lib {version('nsvae_lib')}, torch {torch.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Negative sampling in variational autoencoders.
 
     For your own images: train, score, evaluate. The others make the book's models and tables.
@@ -87,12 +99,15 @@ def train(
     colour: Annotated[
         bool | None, typer.Option("--colour/--grey", help="Default: grey if nine in ten of the pictures are.")
     ] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the pictures that tell what is usual, 0 to 1.")] = 0.2,
+    held_out: Annotated[
+        float | None, typer.Option(help="Share of a folder's pictures that tell what is usual, 0 to 1. Default: 0.2.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help=f"Passes through the pictures. Default: until {TRAINING_PICTURES:,} are seen.")
     ] = None,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Fixes everything that is random.")] = 0,
+    device: Device = None,
     root: Root = None,
     force: Force = False,
 ) -> None:
@@ -104,7 +119,15 @@ def train(
     """
     out = out or Path(f"{_name(source)}.safetensors")
     _check_free(force, out)
-    VAE.for_images((3 if colour else 1, size or 32, size or 32), noise_model)  # a mistake is found before reading
+    # A mistake is found before reading.
+    _check_device(device)
+    VAE.for_images((3 if colour else 1, size or 32, size or 32), noise_model)
+    training.check_arguments(1 if epochs is None else epochs, 1, lr, "adam", "alternating", seed)
+    others = () if negatives in ("adversarial", "none") else negatives.split("+")
+    for name in others:
+        _set_name(name)
+    if negatives == "none" and shift is not None:
+        raise ValueError("--shift is of the negative prior, and with --negatives none there is none")
     images = _images(source, root, size=size, colour=colour, held_out=held_out)
     settings = BY_CHANNELS[images.shape[0]]
     shift = settings["shift"] if shift is None else shift
@@ -116,7 +139,7 @@ def train(
         objective = Adversarial(shift)
     elif negatives != "none":
         objective = NegativePrior(shift)
-        drawn = FromImages(*(_pictures(name, images.shape, root, "train")[0] for name in negatives.split("+")))
+        drawn = FromImages(*(_pictures(name, images.shape, root, "train")[0] for name in others))
     if epochs is None:
         epochs = min(100, max(3, math.ceil(TRAINING_PICTURES / len(images.train))))
     typer.echo(images.source)
@@ -126,7 +149,7 @@ def train(
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     options: dict[str, Any] = {"epochs": epochs, "lr": lr, "optimizer": settings["optimizer"], "seed": seed}
     try:
-        history = training.fit(vae, images, objective, drawn, **options, checkpoint=checkpoint)
+        history = training.fit(vae, images, objective, drawn, **options, device=device, checkpoint=checkpoint)
     except KeyboardInterrupt as stop:
         typer.echo(f"\nstopped; the same command goes on from {checkpoint}", err=True)
         raise typer.Exit(130) from stop
@@ -201,7 +224,7 @@ def reproduce(
         typer.Option(help='Folder with the image sets, default $NSVAE_DATA; "sample": what comes with the library.'),
     ] = None,
     work: Work = Path("runs/experiments"),
-    out: Annotated[Path, typer.Option(help="Folder of the tables runs.csv and epochs.csv.")] = experiments.RESULTS,
+    out: Annotated[Path, typer.Option(help="Folder of the tables runs.csv and epochs.csv.")] = Path("results"),
 ) -> None:
     """Carry out experiments and add their rows to the tables of results; what is there is not run again.
 
@@ -264,6 +287,7 @@ def score(
     false_alarms: FalseAlarms = 0.05,
     by: By = "either",
     top: Annotated[int, typer.Option(help="Pictures on the contact sheet.")] = 48,
+    device: Device = None,
     root: Root = None,
     force: Force = False,
 ) -> None:
@@ -279,7 +303,8 @@ def score(
     if sheet == out:
         raise ValueError(f"{out} cannot be both the table and the contact sheet: give another --out or --sheet")
     _check_free(force, out, sheet)
-    judge = detector.Detector.load(model)
+    _check_device(device)
+    judge = detector.Detector.load(model, device)
     judge.thresholds(false_alarms, by)  # a rate that the model cannot keep is found before any work
     images, paths = _pictures(source, judge.vae.shape, root)
     table = judge.judge(images, false_alarms, by)
@@ -307,6 +332,7 @@ def evaluate(
     ood: Annotated[str, typer.Argument(help="Pictures of another kind: a folder, or the name of an image set.")],
     false_alarms: FalseAlarms = 0.05,
     by: By = "either",
+    device: Device = None,
     root: Root = None,
 ) -> None:
     """Tell how well a detector separates two kinds of pictures. Pictures that it was trained on are left out.
@@ -316,7 +342,8 @@ def evaluate(
 
     Example: nsvae evaluate holiday-photos.safetensors holiday-photos screenshots
     """
-    judge = detector.Detector.load(model)
+    _check_device(device)
+    judge = detector.Detector.load(model, device)
     judge.thresholds(false_alarms, by)
     tables = []
     for source in (inlier, ood):
@@ -354,10 +381,11 @@ def _name(source: str) -> str:
 
 def _images(source: str, root: Path | None, **options: Any) -> ImageData:
     """Both parts of a folder or a set; the options are those of a folder."""
+    given = {name: value for name, value in options.items() if value is not None}
     if _set_name(source) is None:
-        return ImageData.from_folder(source, progress=True, **options)
-    if options["size"] is not None or options["colour"] is not None:
-        raise ValueError(f"--size and --colour are for folders; {source} has a size of its own")
+        return ImageData.from_folder(source, progress=True, **given)
+    if given:
+        raise ValueError(f"--size, --colour and --held-out are for folders; {source} has a size and parts of its own")
     images = load(source, root)
     for part in PARTS:
         if not len(getattr(images, part)):
@@ -377,6 +405,14 @@ def _pictures(
         return found.images, found.paths
     images = fit_shape(getattr(load(name, root), part), shape)
     return images, [f"{name}/{i}" for i in range(len(images))]
+
+
+def _check_device(name: str | None) -> None:
+    """That tensors can be put there."""
+    try:
+        torch.empty(0, device=name)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"cannot use the device {name!r}: {str(error).splitlines()[0]}") from None
 
 
 def _check_free(force: bool, *files: Path) -> None:

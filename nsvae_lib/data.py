@@ -133,9 +133,10 @@ def load(
     """Load an image set. The network is used only with `download=True`.
 
     Looks for files in `root` or, without it, in $NSVAE_DATA and then in the per-user cache folder. If there
-    are none, `download=True` fetches them into the first of these folders; otherwise MNIST and FashionMNIST
-    come from the embedded sample (6,000 + 2,000 images each). `sample=True` takes that sample at once,
-    `sample=False` never. Glyphs and SynthDigits are rendered from `seed`, so they are always there.
+    are none, `download=True` fetches them into the first of these folders (or what is missing there);
+    otherwise MNIST and FashionMNIST come from the embedded sample (6,000 + 2,000 images each). `sample=True`
+    takes that sample at once, `sample=False` never. Glyphs and SynthDigits are rendered from `seed`, so they are
+    always there.
 
     Args:
         name: of the set; case, "-", "_" and spaces do not matter. "folder:PATH" takes your own pictures, see
@@ -168,8 +169,8 @@ def load(
         raise ValueError(f"no sample of {name} comes with the library; sample=True works for {known}")
 
     folder = None if sample else files.find(name, root)
-    if folder is None and download and not sample:
-        folder = files.folders(root)[0]
+    if download and not sample and not (folder and files.is_whole(name, folder)):
+        folder = folder or files.folders(root)[0]
         files.download(name, folder)
     if folder is not None:
         parts, where = files.read(name, folder)
@@ -223,7 +224,7 @@ def to_float(images: Tensor) -> Tensor:
 
 def digest(numbers: Tensor) -> str:
     """SHA-256 of a tensor's numbers, in hexadecimal: the same for the same images wherever they came from."""
-    return hashlib.sha256(numbers.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return hashlib.sha256(numbers.cpu().contiguous().numpy().data).hexdigest()
 
 
 def check_images(images: Tensor, shape: tuple[int, int, int] | None = None, name: str = "images") -> Tensor:

@@ -89,13 +89,17 @@ class Detector:
             trained_on: the training images.
 
         Raises:
-            ValueError: images that the VAE cannot take, or no held-out image that it was not trained on.
+            ValueError: images that the VAE cannot take, no held-out image that it was not trained on, or a model
+                whose scores are not finite.
         """
         known = frozenset() if trained_on is None else frozenset(_fingerprints(trained_on))
         fresh = torch.tensor([f not in known for f in _fingerprints(check_images(held_out, vae.shape, "held_out"))])
         if not fresh.any():
             raise ValueError("every held-out image is a training image too: there is nothing to calibrate with")
-        return cls(vae, score(vae, held_out[fresh], SCORES), known)
+        scores = score(vae, held_out[fresh], SCORES)
+        if not all(values.isfinite().all() for values in scores.values()):
+            raise ValueError("the model gives held-out images scores that are not finite: train it anew, more gently")
+        return cls(vae, scores, known)
 
     def judge(self, images: Tensor, rate: float = 0.05, by: str = "either") -> pd.DataFrame:
         """Scores and a verdict for each image.
@@ -123,7 +127,7 @@ class Detector:
         for name, limit in thresholds.items():
             usual, found = self.held_out[name], scores[name]
             excess = (found - usual.mean()) / usual.std().clamp(min=torch.finfo(usual.dtype).tiny)
-            parts.append((percentile(usual, found), excess.numpy(), found.numpy() > limit))
+            parts.append((percentile(usual, found), excess.numpy(), ~(found.numpy() <= limit)))
         deciding = {name: np.max(part, axis=0) for name, part in zip(JUDGED, zip(*parts, strict=True), strict=True)}
         return pd.DataFrame({name: values.numpy() for name, values in scores.items()} | deciding)
 

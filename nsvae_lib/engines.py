@@ -34,9 +34,9 @@ def on_processes(
     """
     # Fresh interpreters: PyTorch's threads do not survive a fork.
     context = get_context("spawn")
-    reports = context.Queue()
+    reports, stop = context.Queue(), context.Event()
     threads = max(1, torch.get_num_threads() // workers)
-    with ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (reports, threads, stop)) as pool:
         pending = {pool.submit(task, item): item for item in items}
         try:
             while pending:
@@ -49,7 +49,7 @@ def on_processes(
                 "a worker was killed, perhaps because memory ran out: run the same again to go on, with fewer workers"
             ) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()  # else leaving the block would wait for all items, those not begun among them
             raise
 
 
@@ -73,7 +73,10 @@ def on_ray(task: Callable[[Any], Any], items: Sequence[Any], gpus: float = 0.0) 
     if not ray.is_initialized():
         ray.init()
 
-    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)
+    # Ray leaves the GPUs in sight of a call that takes none of them.
+    environment = {} if gpus else {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}
+
+    @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1, runtime_env=environment)
     def call(item: Any) -> Any:
         return task(item)
 
@@ -97,18 +100,19 @@ def report(steps: int) -> None:
         _reports.put(steps)
 
 
-def _start_worker(reports: Any, threads: int) -> None:
+def _start_worker(reports: Any, threads: int, stop: Any) -> None:
     global _reports
     _reports = reports
     torch.set_num_threads(threads)
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=_end_when_nobody_waits, args=(stop,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    # Else a worker whose parent is killed would finish its training for nobody, and then wait for ever.
+def _end_when_nobody_waits(stop: Any) -> None:
+    # A worker whose parent is killed would finish its training for nobody, and then wait for ever.
     parent = parent_process()
     assert parent is not None
-    parent.join()
+    while parent.is_alive() and not stop.wait(0.5):
+        pass
     os._exit(1)
 
 

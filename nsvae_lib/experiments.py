@@ -38,6 +38,12 @@ TEST_SETS = {
 }
 # Those of AUROC per epoch.
 MONITORED = {1: ("FashionMNIST", "MNIST", "EMNIST-Letters"), 3: ("CIFAR10", "SVHN", "SynthDigits")}
+# Negatives that need no images of another kind.
+MADE: Mapping[str, Callable[[], Negatives]] = {
+    "uniform-noise": UniformNoise,
+    "noisy-inliers": NoisyInliers,
+    "generated": Generated,
+}
 # At most so many test images of each set for AUROC per epoch, of runs whose AUROC moves from epoch to epoch.
 N_MONITORED = 2_000
 
@@ -291,7 +297,7 @@ def train(
         "data": images.source,
         "data_sha256": digest(images.train)[:16],
         "negative_data": repr(negatives) if negatives else "",
-        "device": str(best_device()),
+        "device": torch.cuda.get_device_name() if best_device().type == "cuda" else str(best_device()),
         "seconds": round(sum(history["seconds"])),
         "history": [{k: round(v, 4) for k, v in row.items()} for row in history.rows],
         "date": date.today().isoformat(),
@@ -309,16 +315,15 @@ def _negatives(run: Run, root: str | Path | None, work: Path, progress: bool) ->
         return None
     if run.negatives == "fixed-generator":
         return Generated(train(replace(run, negatives="none"), root, work, progress=progress)[0])
-    made = {"uniform-noise": UniformNoise, "noisy-inliers": NoisyInliers, "generated": Generated}
     sources: list[Negatives] = []
     for name in run.negatives.split("+"):
-        if name in made:
-            sources.append(made[name]())
+        if name in MADE:
+            sources.append(MADE[name]())
         elif name in SETS:
             sources.append(FromImages(_negative_images(name, root, run.raw_orientation)))
         else:
             raise ValueError(
-                f"unknown negatives {name!r}; known: none, {', '.join(made)}, fixed-generator, adversarial, "
+                f"unknown negatives {name!r}; known: none, {', '.join(MADE)}, fixed-generator, adversarial, "
                 f"and the image sets {', '.join(SETS)}"
             )
     return sources[0] if len(sources) == 1 else Mixture(*sources)
@@ -449,7 +454,7 @@ def reproduce(
     planned: Sequence[Run],
     root: str | Path | None = None,
     work: Path = Path("runs"),
-    out: Path = RESULTS,
+    out: Path = Path("results"),
     workers: int = 1,
     progress: bool = True,
     engine: str = "processes",
@@ -551,23 +556,34 @@ def _load(name: str, root: str | Path | None, **options: Any) -> ImageData:
 
 
 def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) -> None:
-    """ValueError if runs would be trained on other images than runs on as many of the same set in the table."""
-    if not table.exists():
-        return
-    rows = results(table, choices=True)
+    """Before any run begins: that the images of all of them are there, and are those that the table was made with.
+
+    Raises:
+        FileNotFoundError: images that are not there.
+        ValueError: fewer images than a run says, unknown negatives, or rows in the table of runs on as many images of
+            the same set that were others.
+    """
+    rows = results(table, choices=True) if table.exists() else None
     which = ["inlier", "n_train", "raw_orientation"]
     for inlier, n_train, raw in dict.fromkeys((run.inlier, run.n_train, run.raw_orientation) for run in planned):
-        same = (rows[which] == [inlier, n_train, raw]).all(axis=1)
-        there = set(rows.loc[same, "data_sha256"]) - {""}
-        if there and digest(_load(inlier, root, n_train=n_train, raw_orientation=raw).train)[:16] not in there:
+        found = digest(_load(inlier, root, n_train=n_train, raw_orientation=raw).train)[:16]
+        if rows is None:
+            continue
+        there = set(rows.loc[(rows[which] == [inlier, n_train, raw]).all(axis=1), "data_sha256"]) - {""}
+        if there and found not in there:
             raise ValueError(f"{table} has rows of other {inlier} images; write to another folder, or use those images")
+    for run in {run.negatives: run for run in planned if run.negatives != "fixed-generator"}.values():
+        _negatives(run, root, Path(), progress=False)
 
 
 def _commit() -> str:
     """The commit of the library's source, with "+" if files of it were changed since; "" outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=10", "--dirty=+"]
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        # Another project's repository may hold the environment in which this is installed.
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        described = [*git, "describe", "--always", "--abbrev=10", "--dirty=+"]
+        return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

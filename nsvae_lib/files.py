@@ -82,6 +82,14 @@ def find(name: str, root: Root = None) -> Path | None:
     return next((folder for folder in folders(root) if any((folder / mark).exists() for mark in marks)), None)
 
 
+def is_whole(name: str, folder: Path) -> bool:
+    """Whether nothing of the set is missing there. A set in one file is whole, whatever parts it holds."""
+    first, *others = SETS[name].files
+    if SETS[name].shape[0] == 1:
+        return all((folder / file).exists() for images in (first, *others) for file in (images, _labels_of(images)))
+    return (folder / first).exists() or all((folder / file).exists() for file in others)
+
+
 def readable(path: Path) -> str:
     """The path, with $NSVAE_DATA or ~ for what differs from one machine to the next."""
     for short, start in (("$NSVAE_DATA", os.environ.get("NSVAE_DATA")), ("~", str(Path.home()))):

@@ -166,6 +166,8 @@ def thumbnails(folder: Folder, paths: Iterable[str], size: int = 96) -> Tensor:
 
 def fit_shape(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Images of another shape, resized and made grey or colour: uint8 `[N, C, H, W]` -> uint8 `[N, *shape]`."""
+    if tuple(images.shape[1:]) == tuple(shape):
+        return images
     channels, height, width = shape
     pixels = images.to(torch.float32)
     if images.shape[1] == 3 and channels == 1:  # the weights of Pillow's own conversion

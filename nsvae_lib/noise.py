@@ -52,6 +52,10 @@ class Gaussian(nn.Module):
         else:
             self.register_buffer("log_sigma", log_sigma)
 
+    def extra_repr(self) -> str:
+        """The fixed sigma, or that it is learned."""
+        return "learned" if self.log_sigma.requires_grad else f"sigma={self.sigma.item():g}"
+
     @property
     def sigma(self) -> Tensor:
         """The standard deviation, a scalar tensor."""
@@ -77,7 +81,16 @@ class ContinuousBernoulli(nn.Module):
 
 
 class _ContinuousBernoulli(distributions.ContinuousBernoulli):
-    """torch's distribution with `log_prob` computed from the logits: it clamps probabilities, which costs digits."""
+    """torch's distribution with `log_prob` and `mean` from the logits: it clamps probabilities, which costs digits."""
+
+    @property
+    def mean(self) -> Tensor:
+        """1 / (1 - exp(-l)) - 1 / l, in (0, 1); 1/2 at l = 0."""
+        near_zero = self.logits.abs() < 0.1
+        size = torch.where(near_zero, torch.ones_like(self.logits), self.logits).abs()
+        exact = 1 / (1 - torch.exp(-size)) - 1 / size
+        series = 0.5 + self.logits / 12 - self.logits**3 / 720
+        return torch.where(near_zero, series, torch.where(self.logits < 0, 1 - exact, exact))
 
     def log_prob(self, value: Tensor) -> Tensor:
         cross_entropy = F.binary_cross_entropy_with_logits(self.logits, value.expand_as(self.logits), reduction="none")

@@ -156,10 +156,11 @@ def negative_prior(vae: VAE, shift: Shift) -> Normal:
         ValueError: a vector shift whose length is not D.
     """
     prior = vae.prior
-    mean = torch.as_tensor(shift, dtype=prior.mean.dtype, device=prior.mean.device)
-    if mean.ndim and len(mean) != vae.latent_dim:
-        raise ValueError(f"shift has {len(mean)} entries, but the model has {vae.latent_dim} latent dimensions")
-    return Normal(prior.mean + mean, prior.stddev, validate_args=False)
+    # A number stays a number: a GPU would have to wait for a tensor of it.
+    by = shift if isinstance(shift, int | float) else torch.as_tensor(shift, dtype=torch.float32, device=vae.device)
+    if isinstance(by, Tensor) and by.ndim and len(by) != vae.latent_dim:
+        raise ValueError(f"shift has {len(by)} entries, but the model has {vae.latent_dim} latent dimensions")
+    return Normal(prior.mean + by, prior.stddev, validate_args=False)
 
 
 def prior_distance(shift: Shift, latent_dim: int) -> float:

@@ -68,6 +68,7 @@ def image_grid(
     titles: Sequence[str] | None = None,
     row_labels: Sequence[str] | None = None,
     size: float | None = None,
+    parse_math: bool = True,
 ) -> Figure:
     """Images [N, C, H, W] in rows of `columns`.
 
@@ -77,6 +78,7 @@ def image_grid(
         titles: a short text above each image.
         row_labels: a text to the left of each row.
         size: inches per image; default: as large as fits the page's width, at most 1.1.
+        parse_math: whether what stands between two $ in a title is mathematics.
     """
     rows = -(-len(images) // columns)
     label_width = 1.3 if row_labels else 0.0
@@ -89,7 +91,7 @@ def image_grid(
     for i, image in enumerate(images):
         _draw(image, axes[i])
         if titles:
-            axes[i].set_title(titles[i], fontsize=8, pad=2)
+            axes[i].set_title(titles[i], fontsize=8, pad=2, parse_math=parse_math)
     for ax, label in zip(axes[::columns], row_labels or (), strict=False):
         ax.text(-0.12, 0.5, label, ha="right", va="center", fontsize=9, transform=ax.transAxes)
     return fig
@@ -106,7 +108,7 @@ def contact_sheet(images: Tensor, table: pd.DataFrame) -> Figure:
     verdicts = table["flagged"].map({True: "flagged", False: "passed"})
     rows = zip(names, table["percentile"], verdicts, strict=True)
     titles = [f"{name}\n{percentile:.1f}, {verdict}" for name, percentile, verdict in rows]
-    return image_grid(images, columns=6, titles=titles)
+    return image_grid(images, columns=6, titles=titles, parse_math=False)
 
 
 def score_histograms(

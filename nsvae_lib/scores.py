@@ -51,7 +51,8 @@ def score(
     if samples < 1 or batch_size < 1:
         raise ValueError(f"samples and batch_size must be at least 1, got {samples} and {batch_size}")
     images = check_images(images, vae.shape)
-    noise = torch.randn(len(images), samples, vae.latent_dim, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(images), samples, vae.latent_dim, generator=generator, device="cpu")
     was_training = vae.training
     vae.eval()
     parts: list[dict[str, Tensor]] = []

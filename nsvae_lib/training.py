@@ -9,6 +9,7 @@ after the encoder has moved.
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def fit(
         FloatingPointError: a loss that is not finite; the message names epoch and step.
     """
     images = check_images(images.train if isinstance(images, ImageData) else images, vae.shape)
-    _check_arguments(epochs, batch_size, lr, optimizer, update, seed)
+    check_arguments(epochs, batch_size, lr, optimizer, update, seed)
     if objective.uses_negatives != (negatives is not None):
         needs, remedy = "uses no", "leave them out"
         if objective.uses_negatives:
@@ -162,8 +163,8 @@ def fit(
     run: dict[str, Any] = {}
     if checkpoint is not None:
         run = {"objective": repr(objective), "batch_size": batch_size, "lr": lr, "optimizer": optimizer}
-        run |= {"update": update, "seed": seed, "model": repr(vae), "images": digest(images)}
-        run["negatives"] = repr(negatives)
+        run |= {"update": update, "seed": seed, "model": repr(vae), "noise": repr(vae.noise)}
+        run |= {"architecture": vae.architecture, "images": digest(images), "negatives": repr(negatives)}
         if Path(checkpoint).exists():
             history = _resume(checkpoint, vae, optimizers, run)
     images = images.to(device)
@@ -173,9 +174,8 @@ def fit(
         raise ValueError(
             f"{checkpoint} holds {done} epochs, more than the {epochs} asked for; choose another file or delete it"
         )
-    vae.train()
-    vae.encoder.requires_grad_(True)  # a step that was interrupted may have left it frozen
-    with tqdm(total=epochs * steps, initial=done * steps, unit="step", disable=not progress) as bar:
+    bar = tqdm(total=epochs * steps, initial=done * steps, unit="step", disable=not progress)
+    with bar, _training_mode(vae):
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             generator = _epoch_generator(seed, epoch, device)
@@ -203,8 +203,18 @@ def fit(
                 _save(checkpoint, vae, optimizers, run, history)
             if stopped:
                 break
-    vae.eval()
     return history
+
+
+@contextmanager
+def _training_mode(vae: VAE) -> Iterator[None]:
+    """Training mode until the end, or until an interrupt: a notebook's model outlives it."""
+    vae.train()
+    try:
+        yield
+    finally:
+        vae.encoder.requires_grad_(True)  # half a step has frozen it
+        vae.eval()
 
 
 def _step(
@@ -277,7 +287,8 @@ def _check_finite(terms: list[dict[str, Tensor]], epoch: int) -> None:
         )
 
 
-def _check_arguments(epochs: int, batch_size: int, lr: float, optimizer: str, update: str, seed: int) -> None:
+def check_arguments(epochs: int, batch_size: int, lr: float, optimizer: str, update: str, seed: int) -> None:
+    """ValueError if `fit` could not work with these."""
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
     if not (math.isfinite(lr) and lr > 0):

@@ -87,7 +87,7 @@ class VAE(nn.Module):
         channels, height, width = shape
         if latent_dim is None:
             latent_dim = DEFAULT_LATENT_DIM.get(channels, 10)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs as well
             encoder, decoder = build((channels, height, width), latent_dim, preset, batch_norm, initialisation)
             if spectral_norm:
@@ -101,6 +101,8 @@ class VAE(nn.Module):
             "preset": preset,
             "spectral_norm": spectral_norm,
             "batch_norm": batch_norm,
+            "initialisation": initialisation,
+            "seed": seed,
         }
         return vae
 
@@ -119,7 +121,7 @@ class VAE(nn.Module):
         """q(z|x), the approximate posterior: images [N, C, H, W] (uint8 or in [0, 1]) -> Normal [N, D]."""
         if x.ndim != 4 or tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"this VAE takes images [N, {str(self.shape)[1:-1]}], got {list(x.shape)}")
-        mean, log_variance = self.encoder(to_float(x))
+        mean, log_variance = self.encoder(to_float(x.to(self.device)))
         return Normal(mean, (0.5 * log_variance).exp(), validate_args=False)
 
     def decode(self, z: Tensor) -> Independent:
@@ -179,7 +181,8 @@ class VAE(nn.Module):
         tensors, description = read_safetensors(path, FORMAT)
         try:
             architecture = {key: description[key] for key in ("shape", "latent_dim", "preset", "spectral_norm")}
-            architecture["batch_norm"] = description.get("batch_norm", "trained")  # absent from the first files
+            later = {"batch_norm": "trained", "initialisation": "preset", "seed": 0}  # absent from the first files
+            architecture |= {key: description.get(key, default) for key, default in later.items()}
             vae = cls.for_images(noise=description["noise"], **architecture)
             vae.load_state_dict(tensors)
         except (KeyError, RuntimeError, ValueError) as error:

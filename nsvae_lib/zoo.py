@@ -102,7 +102,10 @@ def score_model(name: str, root: str | Path | None) -> Iterator[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: the model's own test images are not there.
+        ValueError: no such model.
     """
+    if name not in pretrained_names():
+        raise ValueError(f"there is no trained model {name!r}; known: {', '.join(pretrained_names())}")
     inlier_name, noise, negatives, *_ = name.split("_")
     vae = pretrained(*name.split("_"))
     described = {"model": name, "inlier": inlier_name, "noise": noise, "negatives": negatives}

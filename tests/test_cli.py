@@ -222,7 +222,11 @@ def test_a_failed_sheet_leaves_no_half_file(here, monkeypatch):
         (["train", "digits", "--epochs", "0"], "epochs and batch_size must be at least 1"),
         (["train", "digits", "--lr", "-1"], "lr must be a positive number"),
         (["train", "digits", "--negatives", "nowhere"], "nowhere is neither a folder nor an image set"),
-        (["train", "MNIST", "--size", "8"], "--size and --colour are for folders"),
+        (["train", "MNIST", "--size", "8"], "--size, --colour and --held-out are for folders"),
+        (["train", "MNIST", "--held-out", "0.5"], "--size, --colour and --held-out are for folders"),
+        (["train", "digits", "--negatives", "none", "--shift", "4"], "with --negatives none there is none"),
+        (["train", "digits", "--device", "toaster"], "cannot use the device 'toaster'"),
+        (["score", "clothes.safetensors", "digits", "--device", "toaster"], "cannot use the device 'toaster'"),
         (["train", "CIFAR10"], "CIFAR10 is not in"),
         (["train", "digits", "--out", "digits"], "digits is a folder; expected the name of a file"),
         (["score", "nowhere.safetensors", "digits"], "nowhere.safetensors: no such file"),
@@ -270,6 +274,7 @@ def test_table_and_sheet_are_two_files(here):
         (["train-zoo", "--root", "nowhere", "--out", "models", "--work", "work"], "is not in nowhere"),
         (["score-zoo", "--root", "nowhere"], "is not in nowhere"),
         (["score-zoo", "--only", "Clothes_of_mine"], "there is no trained model 'Clothes_of_mine'"),
+        (["score-zoo", "--only", "plain"], "there is no trained model 'plain'"),
         (["reproduce", "I", "--workers", "0"], "workers must be at least 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -284,6 +289,27 @@ def test_a_loss_that_is_not_finite_is_exit_code_1(here):
     result = nsvae("train", "digits", "--size", "8", "--lr", "1e30", "--epochs", "2", "--negatives", "none")
     assert result.exit_code == 1 and "the loss is not finite" in result.output
     assert "digits.safetensors" not in made(here)
+
+
+@pytest.mark.parametrize("mistake", [["--lr", "-1"], ["--epochs", "0"], ["--negatives", "nowhere"], ["--seed", "-1"]])
+def test_a_large_folder_is_not_read_in_vain(mistake, here, monkeypatch):
+    monkeypatch.setattr(cli, "_images", lambda *a, **k: pytest.fail("has begun to read"))
+    assert nsvae("train", "digits", *mistake).exit_code == 2
+
+
+def test_version():
+    result = nsvae("--version")
+    assert result.exit_code == 0 and result.output.startswith("nsvae_lib ")
+
+
+def test_file_names_are_not_mathematics(here):
+    folder = here / "prices"
+    folder.mkdir()
+    for name in ("$5_and_$6.png", "000.png"):
+        (folder / name).write_bytes((here / "digits" / "000.png").read_bytes())
+    result = nsvae("score", "clothes.safetensors", "prices", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert made(here) >= {"prices.csv", "prices.png"}
 
 
 def test_unreadable_files_are_notes_and_not_tracebacks(here):

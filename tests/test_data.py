@@ -432,6 +432,15 @@ def test_download_when_asked_and_needed(name, options, tmp_path, downloader):
     assert len(downloader.calls) == len(options)
 
 
+@pytest.mark.parametrize("missing", ["train-images-idx3-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+def test_what_an_interrupted_download_left_out_is_fetched(missing, tmp_path, downloader):
+    load("KMNIST", tmp_path, download=True)
+    (file,) = tmp_path.rglob(missing)
+    file.unlink()
+    load("KMNIST", tmp_path, download=True)
+    assert file.exists() and len(downloader.calls) == 2
+
+
 def test_download_goes_to_the_first_folder(tmp_path, monkeypatch, downloader):
     load("KMNIST", tmp_path / "root", download=True)
     monkeypatch.setenv("NSVAE_DATA", str(tmp_path / "data"))

@@ -124,6 +124,15 @@ def test_verdicts_depend_on_the_held_out_scores(tiny_vae, tiny_images):
         assert (table["percentile"] == (100 if expected else 0)).all()
 
 
+def test_a_score_that_is_no_number_is_suspicious_and_nothing_to_calibrate_with(detector, tiny_images):
+    with torch.no_grad():
+        for parameter in detector.vae.encoder.parameters():
+            parameter.fill_(torch.nan)
+    assert detector.judge(tiny_images)["flagged"].all()
+    with pytest.raises(ValueError, match="scores that are not finite"):
+        Detector.calibrate(detector.vae, tiny_images)
+
+
 def test_judge_refuses_what_it_cannot_do(detector, tiny_images):
     with pytest.raises(ValueError, match="unknown criterion 'brightness'; known: bpd, kl, either"):
         detector.judge(tiny_images, by="brightness")

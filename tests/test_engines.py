@@ -1,7 +1,9 @@
-"""A Ray cluster of two nodes, one of which is lost in the middle of the work."""
+"""Work that ends before its time: an item that fails, and a Ray cluster of two nodes, one of which is lost."""
 
+import os
 import sys
 import time
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -55,6 +57,34 @@ def test_a_lost_node_costs_no_row_and_doubles_none(cluster, root, tmp_path):
     assert rows.groupby("seed").size().nunique() == 1
     epochs = experiments.epochs(tmp_path / "epochs.csv")
     assert epochs.groupby("seed")["epoch"].apply(list).map(lambda found: found == list(range(1, 31))).all()
+
+
+def leave_a_mark(path: Path) -> str:
+    if path.name == "fails":
+        raise ValueError("this one fails")
+    time.sleep(0.3)
+    path.touch()
+    return path.name
+
+
+@pytest.mark.parametrize("ends", ["an item fails", "nobody asks for more"])
+def test_work_that_ends_early_begins_no_other_item(ends, tmp_path):
+    items = [tmp_path / name for name in ("fails" if ends == "an item fails" else "first", *map(str, range(40)))]
+    results = engines.on_processes(leave_a_mark, items, workers=2, progressed=lambda steps: None)
+    if ends == "an item fails":
+        with pytest.raises(ValueError, match="this one fails"):
+            list(results)
+    else:
+        next(results)
+        results.close()
+    marks = len(list(tmp_path.iterdir()))
+    assert marks < 30
+    time.sleep(1)
+    assert len(list(tmp_path.iterdir())) == marks
+
+
+def test_without_a_share_of_a_gpu_ray_hides_them(cluster):
+    assert list(engines.on_ray(os.getenv, ["CUDA_VISIBLE_DEVICES"])) == [("CUDA_VISIBLE_DEVICES", "")]
 
 
 def test_unknown_engine_lists_the_known(tmp_path):

@@ -454,3 +454,29 @@ def test_reproduce_command(carried_out, root, tmp_path):
     assert none.exit_code == 2 and "none of the runs of III is of this kind" in none.output
     unknown = CliRunner().invoke(cli.app, ["reproduce", "IX", *options])
     assert unknown.exit_code == 2 and "known: I, " in unknown.output
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"n_train": 10**7}, "n_train=10,000,000, but"),
+        ({"negatives": "gnomes"}, "unknown negatives 'gnomes'"),
+        ({"negatives": "CIFAR10"}, "CIFAR10 is not in"),
+    ],
+)
+def test_what_is_wrong_with_a_later_run_is_found_before_the_first(second, message, root, tmp_path):
+    planned = [Run("FashionMNIST", **SMALL), Run("FashionMNIST", **(SMALL | second))]
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        reproduce(planned, root, tmp_path / "work", tmp_path / "out", progress=False)
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_commit_is_that_of_the_librarys_own_repository(tmp_path, monkeypatch):
+    """Installed in an environment inside somebody else's repository it has none."""
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path, *command], check=True)
+    (tmp_path / "installed.py").touch()
+    monkeypatch.setattr(experiments, "__file__", str(tmp_path / "installed.py"))
+    assert experiments._commit() == ""
+    subprocess.run(["git", "-C", tmp_path, "add", "installed.py"], check=True)
+    assert re.fullmatch("[0-9a-f]{7,40}\\+", experiments._commit())

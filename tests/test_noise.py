@@ -108,6 +108,21 @@ def test_mean_is_the_mean_of_samples(name):
     assert torch.allclose(draws.mean(0), density.mean, atol=0.03)
 
 
+@pytest.mark.parametrize("value", [-200.0, -20.0, -3.0, -0.1001, -0.0999, -1e-6, 0.0, 0.05, 2.0, 17.0, 200.0])
+def test_mean_of_the_continuous_bernoulli_is_exact_for_every_logit(value):
+    logits = torch.full((1, 1, 1, 1), value, requires_grad=True)
+    mean = ContinuousBernoulli()(logits).mean
+    (slope,) = torch.autograd.grad(mean.sum(), logits)
+    # The density is exp(l x) up to a constant: its mean and variance, by integration where l x stays small.
+    at = 1 if value > 0 else 0
+    moments = [
+        integrate.quad(lambda x, n=n: x**n * math.exp(value * (x - at)), 0, 1, epsabs=0, limit=500)[0] for n in range(3)
+    ]
+    exact = moments[1] / moments[0]
+    assert mean.item() == pytest.approx(exact, rel=1e-5, abs=1e-6)
+    assert slope.item() == pytest.approx(moments[2] / moments[0] - exact**2, rel=2e-3, abs=1e-5)
+
+
 def test_log_prob_sums_over_pixels():
     logits, x = torch.randn(SHAPE), torch.rand(SHAPE)
     for name in NOISE_MODELS:

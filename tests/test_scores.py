@@ -87,6 +87,12 @@ def test_regret_is_how_far_the_encoder_is_from_the_posterior():
     assert torch.allclose(likelihood_regret(vae, x, steps=300, lr=0.05, samples=2), kl, atol=1e-3)
 
 
+def test_regret_needs_no_gradients_switched_on(tiny_vae, tiny_images):
+    expected = likelihood_regret(tiny_vae, tiny_images, steps=2, samples=2)
+    with torch.no_grad():
+        assert torch.equal(likelihood_regret(tiny_vae, tiny_images, steps=2, samples=2), expected)
+
+
 def test_regret_keeps_the_model_and_repeats_itself(tiny_vae, tiny_images):
     before = [p.clone() for p in tiny_vae.parameters()]
     tiny_vae.train()

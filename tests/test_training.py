@@ -13,6 +13,7 @@ import torch
 from nsvae_lib.bounds import draw_latents, kl_divergence
 from nsvae_lib.checkpoints import read_safetensors
 from nsvae_lib.data import to_float
+from nsvae_lib.noise import Gaussian
 from nsvae_lib.objectives import ELBO, Losses
 from nsvae_lib.training import CHECKPOINT, OPTIMIZERS, _batches, _epoch_generator, fit
 from nsvae_lib.vae import VAE
@@ -272,6 +273,7 @@ def test_a_run_interrupted_within_a_step_continues_with_the_same_model(tiny_imag
     path = tmp_path / "run.safetensors"
     with pytest.raises(KeyboardInterrupt):
         fit(stopped, tiny_images, Interrupted(pending), **options, checkpoint=path, callback=after_two)
+    assert not stopped.training and all(p.requires_grad for p in stopped.parameters())
     pending.clear()
     fit(stopped, tiny_images, Interrupted(pending), **options, checkpoint=path)
     assert same(whole, stopped)
@@ -294,6 +296,13 @@ def test_a_checkpoint_of_another_run_is_refused(tiny_images, tmp_path):
         fit(vae, tiny_images, epochs=1, lr=0.01, device="cpu", progress=False, checkpoint=path)
     with pytest.raises(ValueError, match="checkpoint of another run .*images"):
         fit(vae, tiny_images[1:], epochs=1, device="cpu", progress=False, checkpoint=path)
+    for name, other in {
+        "seed": VAE.for_images((1, 12, 12), latent_dim=3, seed=1),
+        "initialisation": VAE.for_images((1, 12, 12), latent_dim=3, initialisation="authors"),
+        "spectral_norm": VAE.for_images((1, 12, 12), latent_dim=3, spectral_norm=True),
+    }.items():
+        with pytest.raises(ValueError, match=f"architecture: .*'{name}'"):
+            fit(other, tiny_images, epochs=2, device="cpu", progress=False, checkpoint=path)
     path.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="not a safetensors file"):
         fit(vae, tiny_images, epochs=1, device="cpu", progress=False, checkpoint=path)
@@ -390,3 +399,14 @@ def test_progress_bar(tiny_images, capsys):
     fit(VAE.for_images((1, 12, 12), latent_dim=3), tiny_images, epochs=2, batch_size=10, device="cpu")
     shown = capsys.readouterr().err
     assert "epoch 2/2" in shown and "kl=" in shown and "16/16" in shown
+
+
+def test_a_checkpoint_knows_a_fixed_sigma_and_not_a_learned_one(tiny_images, tmp_path):
+    options = {"device": "cpu", "progress": False}
+    path = tmp_path / "fixed.safetensors"
+    fit(VAE.for_images((1, 12, 12), Gaussian(0.1)), tiny_images, epochs=1, checkpoint=path, **options)
+    with pytest.raises(ValueError, match=r"sigma=0\.1.* there, .*sigma=1.* here"):
+        fit(VAE.for_images((1, 12, 12), "gaussian"), tiny_images, epochs=2, checkpoint=path, **options)
+    path = tmp_path / "learned.safetensors"
+    fit(VAE.for_images((1, 12, 12), "gaussian-learned"), tiny_images, epochs=1, checkpoint=path, **options)
+    fit(VAE.for_images((1, 12, 12), "gaussian-learned"), tiny_images, epochs=2, checkpoint=path, **options)

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from nsvae_lib.bounds import log_weights
 from nsvae_lib.checkpoints import read_safetensors, write_safetensors
 from nsvae_lib.networks import PRESETS, ConvolutionToFewChannels
 from nsvae_lib.noise import Bernoulli
@@ -245,3 +246,23 @@ def test_noise_that_a_file_cannot_rebuild_is_not_saved(tmp_path):
         with pytest.raises(ValueError, match=r"cannot save the noise model Mine\(\); known: bernoulli"):
             vae.save(tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_images_are_brought_to_where_the_model_is():
+    vae = VAE.for_images((1, 12, 12), latent_dim=3).to("meta")
+    x = torch.zeros(2, 1, 12, 12, dtype=torch.uint8)
+    assert vae.encode(x).mean.device.type == "meta"
+    assert log_weights(vae, x, 2).device.type == "meta"
+
+
+def test_a_default_device_does_not_change_the_initial_parameters():
+    with torch.device("meta"):
+        there = VAE.for_images((1, 12, 12), latent_dim=3, seed=5)
+    here = VAE.for_images((1, 12, 12), latent_dim=3, seed=5)
+    assert all(torch.equal(a, b) for a, b in zip(there.parameters(), here.parameters(), strict=True))
+
+
+def test_a_file_keeps_the_seed_of_the_initial_parameters(tmp_path):
+    VAE.for_images((1, 12, 12), latent_dim=3, seed=5).save(tmp_path / "a")
+    VAE.load(tmp_path / "a").save(tmp_path / "b")
+    assert VAE.load(tmp_path / "b").architecture["seed"] == 5
