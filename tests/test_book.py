@@ -249,6 +249,7 @@ MEASURE = """async () => {
     const [r, g, b] = getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number);
     return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
   };
+  const left = (element) => element.getBoundingClientRect().left;
   return {
     width: document.documentElement.scrollWidth,
     luminance: luminance(document.body),
@@ -256,6 +257,9 @@ MEASURE = """async () => {
     unset: [...document.querySelectorAll("span.math, div.math")]
       .filter((formula) => !formula.querySelector("mjx-container")).map((formula) => formula.textContent),
     wrong: [...document.querySelectorAll("mjx-merror")].map((error) => error.textContent),
+    cut: [...document.querySelectorAll("div.math")]
+      .filter((box) => box.querySelector("mjx-math") && left(box.querySelector("mjx-math")) < left(box) - 1)
+      .map((box) => box.textContent),
     broken: [...document.images].filter((image) => !image.naturalWidth).map((image) => image.src),
     dimmed: [...document.querySelectorAll("article img")]
       .filter((image) => getComputedStyle(image).filter !== "none").map((image) => image.alt),
@@ -321,6 +325,7 @@ def test_page_loads_without_errors(visit):
 def test_maths_is_set(visit):
     assert visit.facts["unset"] == []
     assert visit.facts["wrong"] == []
+    assert visit.facts["cut"] == []  # the left end of a formula that is too wide for a phone cannot be scrolled to
     if visit.page == "book/appendix_notation.html":
         assert visit.facts["formulas"] > 20
 
