@@ -572,6 +572,7 @@ def _check_data(planned: Iterable[Run], table: Path, root: str | Path | None) ->
         there = set(rows.loc[(rows[which] == [inlier, n_train, raw]).all(axis=1), "data_sha256"]) - {""}
         if there and found not in there:
             raise ValueError(f"{table} has rows of other {inlier} images; write to another folder, or use those images")
+    # Made only to see that they can be. Those of a fixed generator take a training.
     for run in {run.negatives: run for run in planned if run.negatives != "fixed-generator"}.values():
         _negatives(run, root, Path(), progress=False)
 

@@ -59,15 +59,19 @@ def pretrained(
         ValueError: no such model; the message lists those there are.
     """
     name = model_name(Run(inlier, noise, negatives, preset=preset))
-    known = pretrained_names()
-    if name not in known:
-        raise ValueError(f"there is no trained model {name!r}; known: {', '.join(known)}")
+    _check_name(name)
     return VAE.load(MODELS / f"{name}.safetensors", device)
 
 
 def pretrained_names() -> list[str]:
     """Names INLIER_NOISE_NEGATIVES, or INLIER_NOISE_NEGATIVES_PRESET, of the models that come with the library."""
     return sorted(path.stem for path in MODELS.glob("*.safetensors"))
+
+
+def _check_name(name: str) -> None:
+    known = pretrained_names()
+    if name not in known:
+        raise ValueError(f"there is no trained model {name!r}; known: {', '.join(known)}")
 
 
 def make(run: Run, root: str | Path | None, work: Path, out: Path = MODELS, progress: bool = True) -> Path:
@@ -104,8 +108,7 @@ def score_model(name: str, root: str | Path | None) -> Iterator[dict[str, Any]]:
         FileNotFoundError: the model's own test images are not there.
         ValueError: no such model.
     """
-    if name not in pretrained_names():
-        raise ValueError(f"there is no trained model {name!r}; known: {', '.join(pretrained_names())}")
+    _check_name(name)
     inlier_name, noise, negatives, *_ = name.split("_")
     vae = pretrained(*name.split("_"))
     described = {"model": name, "inlier": inlier_name, "noise": noise, "negatives": negatives}
